@@ -1,0 +1,646 @@
+"""Starts the test services and runs weir, for every Python test.
+
+    from services.harness import Kafka, S3Minio, S3Versity
+
+    with Kafka() as kafka:
+        kafka.create_topic("clicks", partitions=4)
+        run_weir("run", "pipeline.sql", "--bounded")
+
+A service runs on a free loopback port in a temporary directory, is waited for by its readiness
+check and stopped by its process id. One that this machine cannot run (no Java, no Go) raises
+Unavailable: pytest then skips by name, and fails instead where CI=true. tests/conftest.py offers
+the same as fixtures shared by a whole test session.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+SERVICES = TESTS / "services"
+TOOLS = pathlib.Path(os.environ.get("WEIR_TOOLS") or ROOT / "build" / "test-tools")
+
+READY_SECONDS = 60
+RUN_SECONDS = 60
+FULL = os.environ.get("WEIR_TEST_FULL") == "1"
+
+
+class Unavailable(Exception):
+    """This machine lacks what a service needs; the text says what."""
+
+
+# --- ports and processes ----------------------------------------------------------------------
+
+# Below the kernel's ephemeral range, so that no client's outgoing connection takes a port between
+# our look and the server's bind; different processes start looking in different places.
+_FIRST_PORT, _LAST_PORT = 15000, 32000
+_next_port = _FIRST_PORT + (os.getpid() * 97) % (_LAST_PORT - _FIRST_PORT)
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(count=1):
+    """The first of `count` consecutive free loopback ports, not handed out before."""
+    global _next_port
+    for _ in range(_LAST_PORT - _FIRST_PORT):
+        first = _next_port
+        if first + count > _LAST_PORT:
+            _next_port = _FIRST_PORT
+            continue
+        if all(_is_free(first + i) for i in range(count)):
+            _next_port = first + count
+            return first
+        _next_port = first + 1
+    raise RuntimeError(f"no {count} consecutive free ports")
+
+
+def wait_until(check, what, seconds=READY_SECONDS, every=0.05):
+    """Calls check() until it returns something true, and returns that; fails after `seconds`.
+
+    An exception out of check() counts as "not yet" and is told when time is up."""
+    deadline = time.monotonic() + seconds
+    last = None
+    while True:
+        try:
+            result = check()
+            if result:
+                return result
+        except AssertionError:
+            raise
+        except Exception as error:  # pylint: disable=broad-except
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"gave up after {seconds} s: {what}" + (f" ({last!r})" if last else ""))
+        time.sleep(every)
+
+
+def http_status(url, timeout=5):
+    """The status code that url answers; raises OSError when nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+# --- services ---------------------------------------------------------------------------------
+
+
+class Service:
+    """One server process. Subclasses say what script runs it and when it is ready."""
+
+    script = ""
+    ports = 1
+    needs = ()  # (path under TOOLS, or program on PATH after "which:"), all must be there
+
+    def __init__(self, **environment):
+        self.environment = {k: str(v) for k, v in environment.items()}
+        self.directory = None
+        self.port = None
+        self.process = None
+        self._own_directory = False
+
+    # A service started again after stop() or kill() keeps its port and its data.
+    def start(self):
+        self._check_available()
+        if self.directory is None:
+            self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"weir-{self.script}-"))
+            self._own_directory = True
+            self.port = free_port(self.ports)
+        self._launch()
+        try:
+            wait_until(self._ready_or_dead, f"{self.script} on port {self.port} to be ready")
+        except BaseException as error:
+            tail = self.log_tail()
+            self.stop()
+            raise AssertionError(f"{self.script} did not start: {error}\n{tail}") from error
+        return self
+
+    def _launch(self):
+        log = open(self.directory / "service.log", "ab")
+        self.process = subprocess.Popen(
+            [str(SERVICES / self.script), str(self.directory), str(self.port)],
+            env={**os.environ, "WEIR_TOOLS": str(TOOLS), **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+
+    def _check_available(self):
+        for need in self.needs:
+            if need.startswith("which:"):
+                if not shutil.which(need[6:]):
+                    raise Unavailable(f"{self.script}: no {need[6:]} on this machine")
+            elif not (TOOLS / need).exists():
+                raise Unavailable(f"{self.script}: not installed (tests/services/install {self.script})")
+
+    def _ready_or_dead(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"exited with {self.process.returncode}")
+        return self.ready()
+
+    def ready(self):
+        raise NotImplementedError
+
+    def log_tail(self, lines=20):
+        try:
+            text = (self.directory / "service.log").read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _signal(self, number, seconds):
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(number)
+        self.process.wait(seconds)
+
+    def kill(self):
+        """kill -9: what a crash of the server is."""
+        self._signal(signal.SIGKILL, 30)
+
+    def pause(self):
+        """Freezes the server: it keeps its connections and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        """Stops the server, keeping its data for a start() after it."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)  # a paused one could not hear TERM
+        try:
+            self._signal(signal.SIGTERM, 20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def close(self):
+        """Stops the server and removes its directory."""
+        self.stop()
+        if self._own_directory and self.directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self.directory = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+class Kafka(Service):
+    """An Apache Kafka 4.1 broker. Kafka(secure=True) also listens with SASL and TLS."""
+
+    script = "kafka"
+    ports = 5
+    needs = ("which:java", "kafka/lib")
+
+    def __init__(self, secure=False, **environment):
+        environment.setdefault("HEAP", "384m")
+        if secure:
+            environment["KAFKA_SECURE"] = "1"
+        super().__init__(**environment)
+        self.user, self.password = "weir", environment.get("KAFKA_PASSWORD", "weir-secret")
+        self._admin = None
+
+    @property
+    def brokers(self):
+        return f"127.0.0.1:{self.port}"
+
+    address = brokers
+
+    # The listeners of secure=True. TLS ones are named localhost; trust ca, show client_cert.
+    @property
+    def sasl_brokers(self):
+        return f"localhost:{self.port + 2}"
+
+    @property
+    def sasl_tls_brokers(self):
+        return f"localhost:{self.port + 3}"
+
+    @property
+    def mtls_brokers(self):
+        return f"localhost:{self.port + 4}"
+
+    @property
+    def certs(self):
+        """Directory of ca.crt, client.crt, client.key, other-ca.crt."""
+        return self.directory / "certs"
+
+    def config(self, **more):
+        return {"bootstrap.servers": self.brokers, "socket.timeout.ms": 10000,
+                "log_level": 0, **{k.replace("_", "."): v for k, v in more.items()}}
+
+    def admin(self):
+        from confluent_kafka.admin import AdminClient
+
+        if self._admin is None:
+            self._admin = AdminClient(self.config(), logger=_silent_logger())
+        return self._admin
+
+    def ready(self):
+        return bool(self.admin().list_topics(timeout=1).brokers)
+
+    def create_topic(self, topic, partitions=1, **settings):
+        from confluent_kafka.admin import NewTopic
+
+        config = {k.replace("_", "."): str(v) for k, v in settings.items()}
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config)
+        for future in self.admin().create_topics([new], request_timeout=30).values():
+            future.result(30)
+
+        # A topic just made is known to the controller before the broker serves it.
+        def served():
+            about = self.admin().list_topics(topic, timeout=5).topics[topic]
+            return (about.error is None and len(about.partitions) == partitions
+                    and all(p.leader >= 0 and p.error is None for p in about.partitions.values()))
+
+        wait_until(served, f"topic {topic} to be served")
+        return topic
+
+    def produce(self, topic, values, keys=None, partition=None, headers=None, **settings):
+        """Sends values (bytes, str, or what json.dumps takes), waits for every acknowledgement.
+
+        keys: as many keys, or None; partition: a number, or a function of the value's index."""
+        from confluent_kafka import Producer
+
+        failures = []
+
+        def delivered(error, _message):
+            if error is not None:
+                failures.append(error)
+
+        producer = Producer({**self.config(**settings), "linger.ms": 20,
+                             "queue.buffering.max.messages": 1000000})
+        keys = iter(keys) if keys is not None else None
+        count = 0
+        for value in values:
+            more = {}
+            if partition is not None:
+                more["partition"] = partition(count) if callable(partition) else partition
+            if keys is not None:
+                more["key"] = next(keys)
+            if headers is not None:
+                more["headers"] = headers
+            while True:
+                try:
+                    producer.produce(topic, _as_bytes(value), on_delivery=delivered, **more)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            producer.poll(0)
+            count += 1
+        left = producer.flush(60)
+        assert not failures and left == 0, f"{len(failures)} failed ({failures[:1]}), {left} not sent"
+        return count
+
+    def end_offsets(self, topic):
+        """{partition: offset behind the last record}"""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({**self.config(), "group.id": "weir-tests-offsets"})
+        try:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+                    for p in partitions}
+        finally:
+            consumer.close()
+
+    def read_all(self, topic, seconds=RUN_SECONDS, isolation="read_committed"):
+        """All messages of the topic up to its present end, as confluent_kafka Messages."""
+        from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+        consumer = Consumer({**self.config(), "group.id": "weir-tests-reader",
+                             "enable.auto.commit": False, "enable.partition.eof": True,
+                             "isolation.level": isolation, "auto.offset.reset": "earliest"})
+        try:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+            open_partitions, messages = set(partitions), []
+            deadline = time.monotonic() + seconds
+            while open_partitions:
+                assert time.monotonic() < deadline, f"reading {topic} took over {seconds} s"
+                for message in consumer.consume(10000, timeout=0.2):
+                    if message.error() is None:
+                        messages.append(message)
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
+                        open_partitions.discard(message.partition())
+                    else:
+                        raise AssertionError(str(message.error()))
+            return messages
+        finally:
+            consumer.close()
+
+    def read_json(self, topic, **how):
+        return [json.loads(m.value()) for m in self.read_all(topic, **how)]
+
+    def committed(self, group, topic):
+        """{partition: offset} that the consumer group has committed."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({**self.config(), "group.id": group})
+        try:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            answer = consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=10)
+            return {p.partition: p.offset for p in answer if p.offset >= 0}
+        finally:
+            consumer.close()
+
+
+class _S3(Service):
+    """What the S3 servers have in common: keys, a region, and path-style buckets."""
+
+    access_key, secret_key, region = "weirtest", "weirtest-secret", "us-east-1"
+
+    @property
+    def scheme(self):
+        return "https" if self.environment.get("S3_TLS") else "http"
+
+    @property
+    def endpoint(self):
+        host = "localhost" if self.scheme == "https" else "127.0.0.1"
+        return f"{self.scheme}://{host}:{self.port}"
+
+    address = endpoint
+
+    def env(self):
+        """The variables that point weir, as any AWS tool, at this server."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
+                "AWS_REGION": self.region, "AWS_ENDPOINT_URL_S3": self.endpoint}
+
+    def client(self, **config):
+        import boto3
+        from botocore.config import Config
+
+        verify = str(self.directory / "certs" / "ca.crt") if self.scheme == "https" else None
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key, region_name=self.region, verify=verify,
+            config=Config(signature_version="s3v4", s3={"addressing_style": "path"},
+                          retries={"max_attempts": 3}, **config))
+
+    def make_bucket(self, bucket):
+        self.client().create_bucket(Bucket=bucket)
+        return bucket
+
+    def keys(self, bucket, prefix=""):
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted(o["Key"] for page in pages for o in page.get("Contents", []))
+
+    def open_uploads(self, bucket):
+        """Keys of multipart uploads that nobody completed or aborted."""
+        return [u["Key"] for u in self.client().list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+    def download(self, bucket, directory, prefix=""):
+        """Copies the objects into directory, under their keys; returns the paths."""
+        client, paths = self.client(), []
+        for key in self.keys(bucket, prefix):
+            path = pathlib.Path(directory) / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            client.download_file(bucket, key, str(path))
+            paths.append(path)
+        return paths
+
+
+class S3Minio(_S3):
+    script = "s3"
+    needs = ("bin/minio",)
+
+    def ready(self):
+        import ssl
+
+        trust = None
+        if self.scheme == "https":
+            trust = ssl.create_default_context(cafile=str(self.directory / "certs" / "ca.crt"))
+        url = self.endpoint + "/minio/health/live"
+        with urllib.request.urlopen(url, timeout=2, context=trust) as answer:
+            return answer.status == 200
+
+
+class S3Versity(_S3):
+    script = "s3-versitygw"
+    needs = ("bin/versitygw",)
+
+    def ready(self):
+        return http_status(self.endpoint, 2) > 0
+
+
+class Toxiproxy(Service):
+    """A TCP proxy that misbehaves on demand: add_proxy(), then toxic(), enable()."""
+
+    script = "toxiproxy"
+    needs = ("bin/toxiproxy-server",)
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self):
+        return http_status(self.address + "/version", 2) == 200
+
+    def _post(self, path, body, method="POST"):
+        request = urllib.request.Request(self.address + path, json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+            return json.loads(text) if text else None
+
+    def add_proxy(self, name, upstream, port=None):
+        """Forwards a port to upstream ("host:port"); returns the port's address."""
+        listen = f"127.0.0.1:{port or free_port()}"
+        self._post("/proxies", {"name": name, "listen": listen, "upstream": upstream, "enabled": True})
+        return listen
+
+    def toxic(self, proxy, type, stream="downstream", **attributes):
+        """One of latency, reset_peer, timeout, bandwidth, slicer, limit_data."""
+        return self._post(f"/proxies/{proxy}/toxics", {"name": f"{type}-{stream}", "type": type,
+                          "stream": stream, "toxicity": 1.0, "attributes": attributes})
+
+    def enable(self, proxy, enabled=True):
+        """enabled=False refuses connections and cuts the present ones."""
+        self._post(f"/proxies/{proxy}", {"enabled": enabled})
+
+    def reset(self):
+        """Takes all toxics away and enables all proxies."""
+        self._post("/reset", {})
+
+
+def _silent_logger():
+    import logging
+
+    logger = logging.getLogger("weir-tests-kafka")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
+
+
+def _as_bytes(value):
+    if value is None or isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else json.dumps(value)).encode()
+
+
+# --- weir -------------------------------------------------------------------------------------
+
+
+def weir_bin():
+    """The weir under test: $WEIR_BIN, else build/weir."""
+    path = pathlib.Path(os.environ.get("WEIR_BIN") or ROOT / "build" / "weir")
+    assert path.exists(), f"no weir at {path}: run tools/build, or set WEIR_BIN"
+    return str(path.resolve())
+
+
+def weir_env(env=None):
+    """The environment of a weir under test: this one's without what would lead it elsewhere."""
+    clean = {k: v for k, v in os.environ.items()
+             if not k.startswith(("AWS_", "AZURE_", "GOOGLE_")) and not k.lower().endswith("_proxy")}
+    return {**clean, "LC_ALL": "C.UTF-8", "TZ": "UTC", **(env or {})}
+
+
+class Result:
+    """What a finished weir left: exit code, output, and its --stats file's content, if any."""
+
+    def __init__(self, arguments, code, stdout, stderr, stats=None):
+        self.arguments, self.code = arguments, code
+        self.stdout, self.stderr, self.stats = stdout, stderr, stats
+
+    def __repr__(self):
+        return (f"weir {' '.join(self.arguments)}\nexit code {self.code}\n"
+                f"--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}")
+
+
+def run_weir(*arguments, input=None, env=None, cwd=None, timeout=RUN_SECONDS, code=None, stats=False,
+             launcher=()):
+    """Runs weir to its end and returns a Result.
+
+    code: the exit code that is right (None: any). stats: adds --stats and loads the file.
+    launcher: words put before weir, e.g. ("strace", "-f"). A weir that does not end in time
+    is killed, and that is a failure with its output."""
+    arguments = [str(a) for a in arguments]
+    scratch = None
+    if stats:
+        scratch = tempfile.NamedTemporaryFile(prefix="weir-stats-", suffix=".json")
+        arguments += ["--stats", scratch.name]
+    if isinstance(input, str):
+        input = input.encode()
+    process = subprocess.Popen(
+        [*launcher, weir_bin(), *arguments], env=weir_env(env), cwd=cwd, start_new_session=True,
+        stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, errors = process.communicate(input, timeout=timeout)
+        hung = False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, errors = process.communicate()
+        hung = True
+    result = Result(arguments, process.returncode, out.decode(errors="replace"),
+                    errors.decode(errors="replace"))
+    assert not hung, f"not done after {timeout} s, killed: {result!r}"
+    if scratch:
+        text = pathlib.Path(scratch.name).read_text()
+        result.stats = json.loads(text) if text else None
+        scratch.close()
+    assert code is None or result.code == code, f"exit code {code} was expected: {result!r}"
+    return result
+
+
+class Weir:
+    """A weir left running, for tests that watch, signal or kill it.
+
+        with Weir("run", "pipeline.sql") as weir:
+            ...
+            assert weir.terminate() == 0
+    """
+
+    def __init__(self, *arguments, env=None, cwd=None, launcher=()):
+        self.arguments = [str(a) for a in arguments]
+        self._env, self._cwd, self._launcher = weir_env(env), cwd, launcher
+        self._out = tempfile.TemporaryFile()
+        self._err = tempfile.TemporaryFile()
+        self.process = None
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            [*self._launcher, weir_bin(), *self.arguments], env=self._env, cwd=self._cwd,
+            stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, start_new_session=True)
+        return self
+
+    def __exit__(self, kind, error, _trace):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if error is not None:
+            print(repr(self.result()), file=sys.stderr)
+        self._out.close()
+        self._err.close()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stdout(self):
+        return self._read(self._out)
+
+    def stderr(self):
+        return self._read(self._err)
+
+    @staticmethod
+    def _read(file):
+        # pread leaves the offset alone, which the child shares.
+        return os.pread(file.fileno(), 1 << 26, 0).decode(errors="replace")
+
+    def result(self):
+        return Result(self.arguments, self.process.returncode, self.stdout(), self.stderr())
+
+    def wait_for(self, check, what, seconds=READY_SECONDS):
+        """wait_until, failing at once when weir exits before check() holds."""
+        def alive_check():
+            value = check()
+            if not value and self.process.poll() is not None:
+                raise AssertionError(f"weir exited while waiting for {what}: {self.result()!r}")
+            return value
+        return wait_until(alive_check, what, seconds)
+
+    def wait(self, seconds=RUN_SECONDS):
+        """The exit code; a weir that does not end is a failure."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not done after {seconds} s: {self.result()!r}") from None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def terminate(self, seconds=RUN_SECONDS):
+        """SIGTERM, then the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def kill(self):
+        """kill -9, and waits until it is gone."""
+        self.signal(signal.SIGKILL)
+        return self.process.wait(30)
