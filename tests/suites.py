@@ -1,0 +1,396 @@
+#!/usr/bin/env python3
+"""What tools/test runs: the suites, in order, with their builds. Start it through tools/test.
+
+Each suite ends in a Tally of single test cases. A suite that runs no test at all is a failure: an
+empty suite is a broken one.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+TESTS = pathlib.Path(__file__).resolve().parent
+ROOT = TESTS.parent
+LOGS = ROOT / "build" / "test-logs"
+TOOLS = pathlib.Path(os.environ.get("WEIR_TOOLS") or ROOT / "build" / "test-tools")
+PYTHON = TOOLS / "venv" / "bin" / "python"
+IN_CI = os.environ.get("CI") == "true"
+
+SERVICES = ["python", "kafka", "s3", "s3-versitygw", "toxiproxy"]
+SHOWN_LINES = 150  # of a failing suite's output; the log has it all
+
+
+class Tally:
+    def __init__(self, passed=0, failed=0, skipped=0, notes=()):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+        self.notes = list(notes)  # lines to print below the suite's line
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        text = f"{self.passed} passed, {self.failed} failed"
+        return text + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def plain(text):
+    """Without terminal colours."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+def tail(text, lines=SHOWN_LINES):
+    kept = plain(text).rstrip().splitlines()
+    if len(kept) > lines:
+        kept = [f"... {len(kept) - lines} lines before these are in the log"] + kept[-lines:]
+    return kept
+
+
+# --- running commands -------------------------------------------------------------------------
+
+_children = set()
+
+
+def run(command, log, seconds, env=None):
+    """Runs command with its output in the log file; returns (exit code or None if it hung, text).
+
+    A command that hangs is interrupted, so that it can stop what it started, and then killed."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})},
+                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                   start_new_session=True)
+        _children.add(process)
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+            stop(process)
+        finally:
+            _children.discard(process)
+    return code, pathlib.Path(log).read_text(errors="replace")
+
+
+def stop(process):
+    for number, patience in ((signal.SIGINT, 30), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(patience)
+            return
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+# --- builds -----------------------------------------------------------------------------------
+
+_builds = {}
+
+
+def build(kind):
+    """tools/build --kind, once; returns whether it worked. Reported as a suite line of its own."""
+    if kind not in _builds:
+        arguments = {"release": [], "clang": ["--debug", "--clang"]}.get(kind, [f"--{kind}"])
+        started = time.monotonic()
+        log = LOGS / f"build-{kind}.log"
+        code, text = run([str(ROOT / "tools" / "build"), "--no-install", *arguments], log, 1200)
+        _builds[kind] = code == 0
+        why = "hung for 20 minutes" if code is None else f"exit code {code}"
+        tally = Tally(1) if code == 0 else Tally(0, 1, 0, [f"building failed ({why}):", *tail(text)])
+        report(f"build {kind}", tally, started)
+    return _builds[kind]
+
+
+def needs_builds(*kinds):
+    broken = [kind for kind in kinds if not build(kind)]
+    if broken:
+        return Tally(0, 1, 0, [f"not run: the {' and '.join(broken)} build failed"])
+    return None
+
+
+# --- suites of meson --------------------------------------------------------------------------
+
+
+def meson_suite(kind, name, selection, seconds):
+    broken = needs_builds(kind)
+    if broken:
+        return broken
+    directory = ROOT / "build" / kind
+    results = directory / "meson-logs" / f"weir-{name}.json"
+    results.unlink(missing_ok=True)
+    env = {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+           "TSAN_OPTIONS": "second_deadlock_stack=1", "WEIR_TEST_ROOT": str(ROOT)}
+    suppressions = TESTS / "tsan" / "suppressions.txt"
+    if suppressions.exists():
+        env["TSAN_OPTIONS"] += f":suppressions={suppressions}"
+    code, text = run(["meson", "test", "-C", str(directory), "--no-rebuild", "--logbase", f"weir-{name}",
+                      "--timeout-multiplier", "3", "--num-processes", str(os.cpu_count()), *selection],
+                     LOGS / f"{name}.log", seconds)
+    tally = meson_results(results)
+    if code is None:
+        tally.failed += 1
+        tally.notes.append(f"hung for {seconds} s")
+    elif code != 0 and tally.failed == 0:
+        tally.failed += 1
+        tally.notes += [f"meson test: exit code {code}", *tail(text)]
+    return tally
+
+
+def meson_results(path):
+    tally = Tally()
+    if not path.exists():
+        return tally
+    for line in path.read_text(errors="replace").splitlines():
+        test = json.loads(line)
+        output = plain((test.get("stdout") or "") + (test.get("stderr") or ""))
+        add_meson_test(tally, test["name"], test["result"], output)
+    return tally
+
+
+def add_meson_test(tally, name, result, output):
+    # Criterion counts its cases itself; any other program is one test.
+    summary = re.findall(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)",
+                         output)
+    passed = sum(int(s[1]) for s in summary)
+    failed = sum(int(s[2]) + int(s[3]) for s in summary)
+    if result in ("OK", "EXPECTEDFAIL"):
+        if summary and passed == 0:
+            failed += 1
+            tally.notes.append(f"{name}: ran no test")
+        tally.passed += passed if summary else 1
+    elif result == "SKIP" and not IN_CI:
+        tally.skipped += 1
+        tally.notes.append(f"SKIPPED {name}: {(output.strip().splitlines() or ['no reason given'])[-1]}")
+    else:
+        tally.passed += passed
+        failed = max(failed, 1)
+        tally.notes += [f"{name}: {result}", *("    " + text for text in tail(output, 60))]
+    tally.failed += failed
+
+
+# --- suites of Python -------------------------------------------------------------------------
+
+
+def python_suite(name, folder, seconds, env=None, builds=("release",)):
+    broken = needs_builds(*builds) if builds else None
+    if broken:
+        return broken
+    trouble = wait_for_services()
+    if trouble:
+        return trouble
+    junit = LOGS / f"{name}.xml"
+    junit.unlink(missing_ok=True)
+    code, text = run([str(PYTHON), "-m", "pytest", str(folder), f"--junitxml={junit}"],
+                     LOGS / f"{name}.log", seconds, env)
+    tally = junit_results(junit)
+    if code is None:
+        tally.failed += 1
+        tally.notes.append(f"hung for {seconds} s")
+    if tally.failed == 0 and code not in (0, 5, None):
+        tally.failed += 1
+    if tally.failed:
+        tally.notes += tail(text)
+    elif tally.skipped:
+        tally.notes += [line for line in text.splitlines() if line.startswith("SKIPPED")]
+    return tally
+
+
+def junit_results(path):
+    if not path.exists():
+        return Tally()
+    try:
+        root = xml.etree.ElementTree.parse(path).getroot()
+    except xml.etree.ElementTree.ParseError:
+        return Tally(0, 1, 0, [f"{path.name} is cut off"])
+    tally = Tally()
+    for case in root.iter("testcase"):
+        children = {child.tag for child in case}
+        if children & {"failure", "error"}:
+            tally.failed += 1
+        elif "skipped" in children:
+            tally.skipped += 1
+        else:
+            tally.passed += 1
+    return tally
+
+
+_services = None
+_services_log = LOGS / "install-services.log"
+
+
+def start_services_install():
+    """In the background: the Go builds take minutes, and compiling Weir comes first anyway."""
+    global _services
+    with open(_services_log, "wb") as output:
+        _services = subprocess.Popen([str(TESTS / "services" / "install"), *SERVICES], cwd=ROOT,
+                                     stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                     start_new_session=True)
+    _children.add(_services)
+
+
+def wait_for_services():
+    """Waits until the installs are through; reports them once, as a suite. Not None: no Python."""
+    global _services
+    if _services is not None:
+        started = time.monotonic()
+        try:
+            _services.wait(1500)
+        except subprocess.TimeoutExpired:
+            stop(_services)
+        _children.discard(_services)
+        _services = None
+        lines = _services_log.read_text(errors="replace").splitlines()
+        tally = Tally()
+        for name in SERVICES:
+            line = next((text for text in lines if text.startswith(name + " ")), f"{name} failed: not installed")
+            if line.startswith(f"{name} ready"):
+                tally.passed += 1
+            elif line.startswith(f"{name} skipped") and not IN_CI:
+                tally.skipped += 1
+                tally.notes.append(f"SKIPPED {line}")
+            else:
+                tally.failed += 1
+                tally.notes += [line, *lines[-20:]]
+        report("install services", tally, started)
+    if not PYTHON.exists():
+        return Tally(0, 1, 0, [f"not run: no {PYTHON} (see {_services_log})"])
+    return None
+
+
+# --- suites without a build -------------------------------------------------------------------
+
+
+def layering():
+    code, text = run([sys.executable, str(TESTS / "layering.py")], LOGS / "layering.log", 60)
+    found = re.search(r"^(\d+) passed, (\d+) failed$", text, re.MULTILINE)
+    if not found:
+        return Tally(0, 1, 0, [f"exit code {code}", *tail(text)])
+    return Tally(int(found[1]), int(found[2]), 0, tail(text) if code else [])
+
+
+def scripts():
+    """Every shell and Python script of the tree at least parses."""
+    tally = Tally()
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True,
+                            capture_output=True, check=True).stdout.split("\n")
+    for path in (ROOT / name for name in listed if name):
+        if not path.is_file():
+            continue
+        with open(path, "rb") as file:
+            first = file.readline(200)
+        if path.suffix == ".sh" or re.match(rb"#!.*\b(ba)?sh\b", first):
+            check = ["bash", "-n", str(path)]
+        elif path.suffix == ".py" or re.match(rb"#!.*\bpython", first):
+            check = [sys.executable, "-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())", str(path)]
+        else:
+            continue
+        done = subprocess.run(check, capture_output=True, text=True, check=False)
+        tally.add(Tally(1) if done.returncode == 0 else Tally(0, 1))
+        if done.returncode:
+            tally.notes += [f"{path.relative_to(ROOT)} does not parse:", *tail(done.stderr, 5)]
+    return tally
+
+
+def only_builds(kind):
+    build(kind)
+    return None
+
+
+# --- the list ---------------------------------------------------------------------------------
+
+
+def suites(full):
+    """[(name, function)], cheapest and most telling first."""
+    long = 3 if full else 1
+    found = [
+        ("layering", layering),
+        ("scripts", scripts),
+        ("unit-debug", lambda: meson_suite("debug", "unit-debug", ["--no-suite", "tsan", "--no-suite", "fuzz"],
+                                           600 * long)),
+        ("unit-asan", lambda: meson_suite("asan", "unit-asan", ["--no-suite", "tsan", "--no-suite", "fuzz"],
+                                          900 * long)),
+        ("tsan", lambda: meson_suite("tsan", "tsan", ["--suite", "tsan"], 600 * long)),
+        ("fuzz", lambda: meson_suite("asan", "fuzz", ["--suite", "fuzz"], 600 * long)),
+        ("clang", lambda: only_builds("clang")),
+    ]
+    for folder in sorted({path.parent for path in TESTS.glob("*/test_*.py")}):
+        name = folder.name
+        if name == "services":
+            found.append((name, lambda f=folder: python_suite("services", f, 300, builds=())))
+        else:
+            found.append((name, lambda f=folder, n=name: python_suite(n, f, 900 * 4 if full else 900)))
+        if name == "e2e":
+            # The same tests on the loop that is used where io_uring is not permitted.
+            found.append(("e2e-epoll", lambda f=folder: python_suite(
+                "e2e-epoll", f, 900 * 4 if full else 900, {"WEIR_IO": "epoll"})))
+    return found
+
+
+def report(name, tally, started):
+    global _total
+    _total.add(tally)
+    state = "FAIL" if tally.failed else "ok"
+    print(f"{state:4}  {name:20} {str(tally):40} {time.monotonic() - started:6.1f} s", flush=True)
+    for line in tally.notes:
+        print(f"        {line}")
+    sys.stdout.flush()
+
+
+_total = Tally()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/test", add_help=False)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="SUITE")
+    options = parser.parse_args()
+    if options.full:
+        os.environ["WEIR_TEST_FULL"] = "1"
+    LOGS.mkdir(parents=True, exist_ok=True)
+
+    chosen = suites(options.full)
+    if options.only:
+        wanted = {name for text in options.only for name in text.split(",")}
+        unknown = wanted - {name for name, _ in chosen}
+        if unknown:
+            sys.exit(f"tools/test: no suite {', '.join(sorted(unknown))}; "
+                     f"there are: {', '.join(name for name, _ in chosen)}")
+        chosen = [(name, suite) for name, suite in chosen if name in wanted]
+
+    started = time.monotonic()
+    start_services_install()
+    for name, suite in chosen:
+        begun = time.monotonic()
+        tally = suite()
+        if tally is None:
+            continue
+        if tally.passed + tally.failed + tally.skipped == 0:
+            tally = Tally(0, 1, 0, ["ran no test"])
+        report(name, tally, begun)
+    wait_for_services()
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    print(f"took {minutes} min {seconds} s; logs are in build/test-logs")
+    print(_total, flush=True)
+    return 1 if _total.failed or not _total.passed else 0
+
+
+def clean_up():
+    for process in list(_children):
+        if process.poll() is None:
+            stop(process)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        clean_up()
