@@ -1,0 +1,82 @@
+/* sink.h: the sink connector vtable (interface): what run asks of Parquet directories, Kafka, files, the terminal.
+ *
+ * A sink has one writer, or (parallel) one per sink worker ("lane"). A sink worker thread owns its writers and
+ * drives them: write*, tick*, then at an epoch's barrier prepare; control commits the epoch; then publish.
+ *
+ * Transactional connectors (parquet, file): what write took is invisible to readers until publish.
+ * Immediate connectors (kafka, stdout, blackhole): write makes it visible as soon as it can; prepare waits until
+ * all of it is acknowledged; publish does nothing.
+ * Threads: all functions of a writer on its sink worker, which may wait (its loop is env->io; HTTP by store/).
+ * Invariants:
+ *   (1) after prepare(E) returned WR_OK everything written before it is durable
+ *   (2) publish(E) comes after prepare(E) of all writers of all sinks in E and may be repeated after a crash
+ *   (3) several epochs may be prepared and unpublished at once; publishes come in order
+ *   (4) a batch given to write is read-only and stays valid only during the call
+ */
+#ifndef WEIR_SINK_H
+#define WEIR_SINK_H
+
+#include "base/clock.h"
+#include "batch/batch.h"
+#include "config/option.h"
+#include "io/loop.h"
+#include "plan/plan.h"
+#include <stdio.h>
+
+struct wr_writer; /* the connector's own */
+
+struct wr_sink_stats {
+    uint64_t rows;  /* taken by write, without rejected ones */
+    uint64_t files; /* published */
+    uint64_t bytes; /* published or acknowledged */
+};
+
+struct wr_sink_env {
+    const struct wr_plan_sink *plan; /* name, options (typed bag), schema, partition columns */
+    const char *pipeline;            /* the pipeline's name (file name without directory and .sql) */
+    const char *owner;               /* 16 hex digits, unique per run: part of object names */
+    uint32_t lane;
+    uint32_t lanes;
+    struct wr_io *io;                /* the sink worker's loop */
+    uint64_t memory_bytes;           /* soft limit of this writer: flush the fullest above it */
+    FILE *terminal;                  /* where stdout sinks print */
+    /* Rows became visible or acknowledged that arrived at ingest_us (immediate connectors; latency). */
+    void (*visible)(void *ctx, int64_t ingest_us, uint64_t rows);
+    /* A row the other side refuses for good (too large, schema): goes to dead letters with its JSON text. */
+    void (*reject)(void *ctx, const char *row_json, size_t bytes, const char *message);
+    void *ctx;
+};
+
+struct wr_sink_ops {
+    const char *name;
+    const char *help;
+    const struct wr_option *options;
+    bool parallel;        /* a writer per sink worker */
+    bool transactional;
+    bool bulk;            /* big and slow (encode, upload): kept away from the threads of immediate sinks */
+    int64_t commit_interval_us; /* default of its commit_interval; 0: the pipeline's */
+    const char *unavailable;
+
+    /* Without touching the network. May be NULL. @thread control */
+    wr_status (*check)(const struct wr_plan_sink *plan, uint32_t *bad_at, struct wr_error *err);
+    /* @thread sink worker (before the workers start) */
+    wr_status (*open)(struct wr_writer **writer, const struct wr_sink_env *env, struct wr_error *err);
+    /* Takes all live rows of the batch. WR_FAIL class RETRY: nothing was taken, run backs off and repeats. */
+    wr_status (*write)(struct wr_writer *writer, const struct wr_batch *batch, struct wr_time now,
+                       struct wr_error *err);
+    /* Upkeep: serve delivery reports, flush what lingers. *next_ns: monotonic time of the next call (INT64_MAX: when something
+     * happens). May be NULL. */
+    wr_status (*tick)(struct wr_writer *writer, struct wr_time now, int64_t *next_ns,
+                      struct wr_error *err);
+    wr_status (*prepare)(struct wr_writer *writer, uint64_t epoch, struct wr_error *err);
+    wr_status (*publish)(struct wr_writer *writer, uint64_t epoch, struct wr_error *err);
+    void (*stats)(const struct wr_writer *writer, struct wr_sink_stats *stats);
+    uint64_t (*held_bytes)(const struct wr_writer *writer); /* buffers; may be NULL */
+    /* Frees; what is not published is dropped and removed where possible. NULL is fine. */
+    void (*close)(struct wr_writer *writer);
+};
+
+/* All connectors of this build, NULL-terminated (src/sink/sink_registry.c). */
+extern const struct wr_sink_ops *const wr_sinks[];
+
+#endif

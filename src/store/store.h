@@ -1,0 +1,62 @@
+/* store.h: object stores (interface): local directory, S3; later Azure Blob and GCS; one vtable.
+ *
+ * Ownership: keys and data are borrowed for the call. Threads: a store is used by one thread (a sink worker or control),
+ * which may wait; each thread opens its own.
+ * Invariants:
+ *   (1) a reader of the store never sees half an object
+ *   (2) after upload_prepare returned WR_OK the object's bytes are durable, invisible until upload_publish
+ *   (3) put with WR_PUT_IF_ABSENT: of any number of racers exactly one gets WR_OK, the others WR_END
+ *   (4) an answer that leaves the outcome open (time-out, 5xx on a conditional put) is settled by reading back
+ */
+#ifndef WR_STORE_STORE_H
+#define WR_STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "config/option.h"
+#include "io/loop.h"
+
+struct wr_store;
+struct wr_upload;
+
+enum wr_put_condition { WR_PUT_ALWAYS, WR_PUT_IF_ABSENT };
+
+/* Options that sinks with a store share: s3 endpoint, region, path style, keys (secret), retries, time-outs. */
+extern const struct wr_option wr_store_options[];
+
+/* url: "s3://bucket/prefix", "file:///dir", or a plain path. Checks the form only (no network). */
+WR_NODISCARD wr_status wr_store_check(const char *url, const struct wr_options *options,
+                                      struct wr_error *err);
+
+/* Opens and proves that it can be written (bucket exists, credentials right, directory writable): the error says what is
+ * wrong. io: the thread's loop for local files; may be NULL (plain system calls then). */
+WR_NODISCARD wr_status wr_store_open(struct wr_store **store, const char *url,
+                                     const struct wr_options *options, struct wr_io *io,
+                                     struct wr_error *err);
+void wr_store_close(struct wr_store *store); /* NULL is fine */
+
+/* Small objects. WR_END: the condition failed (it exists). */
+WR_NODISCARD wr_status wr_store_put(struct wr_store *store, const char *key, const void *data,
+                                    size_t bytes, enum wr_put_condition condition,
+                                    struct wr_error *err);
+/* Appends to into. WR_END: no such object. */
+WR_NODISCARD wr_status wr_store_get(struct wr_store *store, const char *key, struct wr_buf *into,
+                                    struct wr_error *err);
+WR_NODISCARD wr_status wr_store_delete(struct wr_store *store, const char *key, struct wr_error *err);
+/* Calls found for each key under prefix in lexicographic order, from after start_after (may be NULL). */
+WR_NODISCARD wr_status wr_store_list(struct wr_store *store, const char *prefix, const char *start_after,
+                                     void (*found)(void *ctx, const char *key, uint64_t bytes),
+                                     void *ctx, struct wr_error *err);
+
+/* A large object in pieces: local: a hidden temporary file beside the target, fsync, rename; S3: one put or a multipart upload with all
+ * parts sent at prepare, completed at publish. write may wait (at most a few parts are under way). */
+WR_NODISCARD wr_status wr_upload_open(struct wr_upload **upload, struct wr_store *store,
+                                      const char *key, struct wr_error *err);
+WR_NODISCARD wr_status wr_upload_write(struct wr_upload *upload, const void *data, size_t bytes,
+                                       struct wr_error *err);
+WR_NODISCARD wr_status wr_upload_prepare(struct wr_upload *upload, struct wr_error *err);
+WR_NODISCARD wr_status wr_upload_publish(struct wr_upload *upload, struct wr_error *err);
+/* Frees; an upload that was not published is removed where possible. NULL is fine. */
+void wr_upload_close(struct wr_upload *upload);
+
+#endif
