@@ -31,6 +31,7 @@ static const char help[] =
     "  --compression CODEC   none, gzip, snappy, lz4 or zstd (lz4)\n"
     "  --linger-ms N         how long librdkafka collects a batch (50; open loop: 2)\n"
     "  -X NAME=VALUE         any librdkafka property\n"
+    "  --create              only make the topic\n"
     "  --file PATH           NDJSON to a file instead; - is standard output, the sums then go\n"
     "                        to standard error\n"
     "How many\n"
@@ -56,6 +57,7 @@ struct settings {
     struct wr_bench_producer_options producer;
     struct wr_bench_shape shape;
     const char *file;
+    int create_only;
     uint64_t count;
     uint64_t rate; /* 0: as fast as possible */
     uint64_t duration_s;
@@ -66,7 +68,7 @@ struct settings {
 enum option_code {
     OPT_TOPIC = 256, OPT_BROKERS, OPT_PARTITIONS, OPT_COMPRESSION, OPT_LINGER, OPT_FILE, OPT_COUNT,
     OPT_RATE, OPT_DURATION, OPT_SEED, OPT_EVENT_RATE, OPT_START, OPT_DISORDER, OPT_DISORDER_MS,
-    OPT_LATE, OPT_LATE_MS, OPT_HELP,
+    OPT_LATE, OPT_LATE_MS, OPT_CREATE, OPT_HELP,
 };
 
 static const struct option long_options[] = {
@@ -86,6 +88,7 @@ static const struct option long_options[] = {
     {"out-of-order-ms", required_argument, NULL, OPT_DISORDER_MS},
     {"late", required_argument, NULL, OPT_LATE},
     {"late-ms", required_argument, NULL, OPT_LATE_MS},
+    {"create", no_argument, NULL, OPT_CREATE},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -117,6 +120,7 @@ static int take_target_option(int code, struct settings *settings)
         number("--linger-ms", 0, 900000);
         settings->producer.linger_ms = optarg;
         return 1;
+    case OPT_CREATE: settings->create_only = 1; return 1;
     case OPT_FILE: settings->file = optarg; return 1;
     case 'X': add_extra(settings); return 1;
     default: return 0;
@@ -163,11 +167,14 @@ static void parse_arguments(int argc, char **argv, struct settings *settings)
     if ((settings->file == NULL) == (settings->producer.topic == NULL)) {
         wr_bench_usage_error(tool, "give either --topic or --file");
     }
-    if (settings->rate > 0 && settings->file != NULL) {
-        wr_bench_usage_error(tool, "--rate needs a --topic");
+    if ((settings->rate > 0 || settings->create_only) && settings->file != NULL) {
+        wr_bench_usage_error(tool, "--rate and --create need a --topic");
     }
     if (settings->shape.disorder_ppm + settings->shape.late_ppm > 1000000) {
         wr_bench_usage_error(tool, "--out-of-order and --late are more than 100 %% together");
+    }
+    if (settings->create_only) {
+        settings->count = settings->rate = 0;
     }
     if (settings->rate > 0) {
         settings->shape.rate = settings->rate;
