@@ -12,6 +12,7 @@ Unavailable: pytest then skips by name, and fails instead where CI=true. tests/c
 the same as fixtures shared by a whole test session.
 """
 
+import ctypes
 import json
 import os
 import pathlib
@@ -101,6 +102,15 @@ def http_status(url, timeout=5):
         return error.code
 
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent():
+    """In the child: a test run that is killed leaves no server behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 # --- services ---------------------------------------------------------------------------------
 
 
@@ -143,6 +153,7 @@ class Service:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
         log.close()
 
@@ -549,7 +560,8 @@ def run_weir(*arguments, input=None, env=None, cwd=None, timeout=RUN_SECONDS, co
     process = subprocess.Popen(
         [*launcher, weir_bin(), *arguments], env=weir_env(env), cwd=cwd, start_new_session=True,
         stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=_die_with_parent)
     try:
         out, errors = process.communicate(input, timeout=timeout)
         hung = False
@@ -586,7 +598,8 @@ class Weir:
     def __enter__(self):
         self.process = subprocess.Popen(
             [*self._launcher, weir_bin(), *self.arguments], env=self._env, cwd=self._cwd,
-            stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, start_new_session=True,
+            preexec_fn=_die_with_parent)
         return self
 
     def __exit__(self, kind, error, _trace):
