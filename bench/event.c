@@ -179,6 +179,9 @@ void wr_bench_totals_add(struct wr_bench_totals *totals, const struct wr_bench_e
     totals->bytes += bytes;
     totals->amount_cents += event->amount_cents;
     totals->user_id_sum += event->user_id;
+    totals->page_sum += event->page;
+    totals->device_bytes += strlen(devices[event->device]);
+    totals->ts_offset_sum += event->ts_ms - WR_BENCH_START_MS;
     totals->event_id_xor ^= event->id;
     totals->disordered += event->disordered;
     totals->late += event->late;
@@ -204,11 +207,14 @@ void wr_bench_totals_print(const struct wr_bench_totals *totals, FILE *out)
 {
     fprintf(out,
             "  \"events\": %" PRIu64 ",\n  \"bytes\": %" PRIu64 ",\n  \"amount_cents\": %" PRIu64
-            ",\n  \"user_id_sum\": %" PRIu64 ",\n  \"event_id_xor\": \"%016" PRIx64
+            ",\n  \"user_id_sum\": %" PRIu64 ",\n  \"page_sum\": %" PRIu64
+            ",\n  \"device_bytes\": %" PRIu64 ",\n  \"ts_offset_sum\": %" PRId64
+            ",\n  \"event_id_xor\": \"%016" PRIx64
             "\",\n  \"out_of_order\": %" PRIu64 ",\n  \"late\": %" PRIu64
             ",\n  \"ts_ms_min\": %" PRId64 ",\n  \"ts_ms_max\": %" PRId64 ",\n",
             totals->events, totals->bytes, totals->amount_cents, totals->user_id_sum,
-            totals->event_id_xor, totals->disordered, totals->late, totals->ts_ms_min,
+            totals->page_sum, totals->device_bytes, totals->ts_offset_sum, totals->event_id_xor,
+            totals->disordered, totals->late, totals->ts_ms_min,
             totals->ts_ms_max);
     print_types(totals, out);
     fputs("  \"groups\": [", out);

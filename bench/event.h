@@ -57,6 +57,9 @@ struct wr_bench_totals {
     uint64_t bytes;
     uint64_t amount_cents;
     uint64_t user_id_sum;
+    uint64_t page_sum;
+    uint64_t device_bytes;
+    int64_t ts_offset_sum; /* of ts_ms - WR_BENCH_START_MS */
     uint64_t event_id_xor; /* with the count: every event once, whatever the order */
     uint64_t disordered;
     uint64_t late;
