@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Larger rings only cost locked memory: what does not fit waits in the loop's own list. */
@@ -56,6 +57,14 @@ static int ring_open(struct io_uring *ring, unsigned entries)
         }
     }
     return result;
+}
+
+/* io_uring_enable_rings by hand: liburing 2.3 declares it, but its shared library does not export it. */
+static void ring_enable(struct io_uring *ring)
+{
+    const long result = syscall(__NR_io_uring_register, ring->ring_fd,
+                                IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    wr_assert(result == 0);
 }
 
 int wr_io_try_uring(void)
@@ -216,8 +225,7 @@ static void uring_turn(struct wr_io *io, int64_t timeout_ns)
 {
     struct uring *u = uring_of(io);
     if (!u->enabled) {
-        const int result = io_uring_enable_rings(&u->ring);
-        wr_assert(result == 0);
+        ring_enable(&u->ring);
         u->enabled = true;
     }
     start_queued(u);
