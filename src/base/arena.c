@@ -106,6 +106,7 @@ char *wr_arena_strdup(struct wr_arena *arena, const char *text)
 
 char *wr_arena_printf(struct wr_arena *arena, const char *fmt, ...)
 {
+    wr_assert(fmt != NULL);
     va_list args;
     va_start(args, fmt);
     const int bytes = vsnprintf(NULL, 0, fmt, args);
