@@ -220,7 +220,8 @@ def show(figure, digits=2, unit=""):
 class Report:
     """The figures of a run: a table for people, JSON for machines."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, heading="median (min to max)"):
+        self.heading = heading
         self.machine = Machine()
         self.arguments = arguments
         self.rows = []
@@ -239,7 +240,7 @@ class Report:
         return sum(1 for row in self.rows if row[3] == "MISS")
 
     def print(self):
-        rows = [("what", "median (min to max)", "bar", ""), *self.rows]
+        rows = [("what", self.heading, "bar", ""), *self.rows]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         machine = self.machine.describe()
         print(f"{machine['cpu_model']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, "
