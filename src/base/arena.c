@@ -50,8 +50,8 @@ static struct wr_arena_chunk *chunk_create(struct wr_arena *arena, size_t bytes)
     return chunk;
 }
 
-/* Makes current a chunk with room for bytes: the first kept one that is large enough, else a new one.
- * The same use after a reset finds the chunks in the order in which it took them: (1). */
+/* Makes current a chunk with room for bytes: the first kept one that is large enough, else a new
+ * one. The same use after a reset finds the chunks in the order in which it took them: (1). */
 static void advance(struct wr_arena *arena, size_t bytes)
 {
     struct wr_arena_chunk **link = arena->current == NULL ? &arena->first : &arena->current->next;

@@ -1,5 +1,5 @@
-/* crc32c.c: see crc32c.h. The x86 and ARM instructions compute this very polynomial; which of the three
- * functions serves is looked up at run time, so one binary fits old and new machines. */
+/* crc32c.c: see crc32c.h. The x86 and ARM instructions compute this very polynomial; which of the
+ * three functions serves is looked up at run time, so one binary fits old and new machines. */
 #include "base/crc32c.h"
 
 #include <stdbool.h>

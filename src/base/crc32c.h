@@ -1,4 +1,5 @@
-/* crc32c.h: CRC-32C (Castagnoli, RFC 3720 appendix B.4); hardware instruction where there is one. */
+/* crc32c.h: CRC-32C (Castagnoli, RFC 3720 appendix B.4); hardware instruction where there is
+ * one. */
 #ifndef WR_BASE_CRC32C_H
 #define WR_BASE_CRC32C_H
 

@@ -11,8 +11,8 @@ _Noreturn static void out_of_memory(size_t bytes)
 {
     fprintf(stderr,
             "weir: out of memory: the system refused %zu bytes\n"
-            "  hint: give the process more memory or lower --memory; the next start goes on from the "
-            "last committed epoch\n",
+            "  hint: give the process more memory or lower --memory; the next start goes on from "
+            "the last committed epoch\n",
             bytes);
     _exit(1);
 }

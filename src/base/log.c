@@ -1,5 +1,5 @@
-/* log.c: see log.h. A line is built on the stack and written at once; the lock covers the hooks, which
- * redraw a terminal, together with the line between them. */
+/* log.c: see log.h. A line is built on the stack and written at once; the lock covers the hooks,
+ * which redraw a terminal, together with the line between them. */
 #include "base/log.h"
 
 #include "base/clock.h"

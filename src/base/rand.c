@@ -23,7 +23,8 @@ uint64_t wr_rand_entropy(void)
     if (getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed)) {
         return seed;
     }
-    /* A kernel without getrandom (a strict sandbox): still different for each process and moment. */
+    /* A kernel without getrandom (a strict sandbox): still different for each process and
+     * moment. */
     const struct wr_time now = wr_clock_now();
     struct wr_rand mix;
     wr_rand_seed(&mix, (uint64_t)now.mono_ns ^ (uint64_t)now.wall_us << 20 ^ (uint64_t)getpid());

@@ -31,7 +31,8 @@ uint32_t wr_slice_distance(struct wr_slice a, struct wr_slice b, uint32_t max)
     if (a.bytes > DISTANCE_BYTES_MAX || b.bytes > DISTANCE_BYTES_MAX) {
         return max + 1;
     }
-    /* rows[i % 3][j]: the distance of a's first i bytes to b's first j; a swap looks two rows back. */
+    /* rows[i % 3][j]: the distance of a's first i bytes to b's first j; a swap looks two rows
+     * back. */
     uint32_t rows[3][DISTANCE_BYTES_MAX + 1];
     for (uint32_t j = 0; j <= b.bytes; j++) {
         rows[0][j] = j;

@@ -1,5 +1,5 @@
-/* status.c: see status.h. Everything is formatted into a local buffer first, so that an error's own text
- * may be among the arguments. */
+/* status.c: see status.h. Everything is formatted into a local buffer first, so that an error's own
+ * text may be among the arguments. */
 #include "base/status.h"
 
 #include <stdio.h>

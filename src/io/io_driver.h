@@ -1,8 +1,9 @@
-/* io_driver.h: what the loop's three drivers (io_uring, epoll, simulated) share. Inside src/io only.
+/* io_driver.h: what the loop's three drivers (io_uring, epoll, simulated) share. Inside src/io
+ * only.
  *
- * An op is in exactly one of three lists: queued (submitted, not started), started (the driver has it)
- * or completed (its done() comes in this turn). While it is started, op->result holds enum op_flags and
- * op->next and op->loop_private link it both ways.
+ * An op is in exactly one of three lists: queued (submitted, not started), started (the driver has
+ * it) or completed (its done() comes in this turn). While it is started, op->result holds enum
+ * op_flags and op->next and op->loop_private link it both ways.
  */
 #ifndef WR_IO_DRIVER_H
 #define WR_IO_DRIVER_H
@@ -16,7 +17,8 @@ enum op_flags {
     OP_CANCEL_ISSUED = 4, /* and the driver has passed that on */
 };
 
-/* The wake-up: one word, changed only by read-modify-write, so that no store-load race can lose one. */
+/* The wake-up: one word, changed only by read-modify-write, so that no store-load race can lose
+ * one. */
 enum wake_state {
     WAKE_AWAKE,    /* the owner runs; a wake-up needs no system call */
     WAKE_NOTIFIED, /* the next wait returns at once */
@@ -31,7 +33,8 @@ struct op_list {
 struct io_driver {
     enum wr_io_backend backend;
     const char *name;
-    /* Starts queued ops, waits at most timeout_ns (as wr_io_turn), moves what is done to completed. */
+    /* Starts queued ops, waits at most timeout_ns (as wr_io_turn), moves what is done to
+     * completed. */
     void (*turn)(struct wr_io *io, int64_t timeout_ns);
     /* A started op has been marked OP_CANCEL_ASKED: stop it now, or in the next turn. */
     void (*cancel)(struct wr_io *io, struct wr_io_op *op);

@@ -1,11 +1,12 @@
 /* io_epoll.c: the loop on epoll, for kernels and containers that forbid io_uring.
  *
- * What can wait for ever (pipes, sockets, eventfds) waits for readiness; what cannot (regular files) is
- * done by a plain system call in the turn.
+ * What can wait for ever (pipes, sockets, eventfds) waits for readiness; what cannot (regular
+ * files) is done by a plain system call in the turn.
  * Invariants:
- *   (1) a started op waits for its descriptor, which is armed (ONESHOT) for all ops that wait for it
- *   (2) no call blocks except epoll_wait: before a stream is read or written, poll(2) is asked again,
- *       since another op may have taken what was there
+ *   (1) a started op waits for its descriptor, which is armed (ONESHOT) for all ops that wait for
+ *   it
+ *   (2) no call blocks except epoll_wait: before a stream is read or written, poll(2) is asked
+ *       again, since another op may have taken what was there
  */
 #include "io/io_driver.h"
 
@@ -36,8 +37,8 @@ static struct epoll *epoll_of(struct wr_io *io)
     return (struct epoll *)io; /* io is the first member */
 }
 
-/* Arms fd for all ops that wait for it. 0 or -errno; nothing waits: 0, it stays as it is (disarmed, or
- * it fires once for nobody). */
+/* Arms fd for all ops that wait for it. 0 or -errno; nothing waits: 0, it stays as it is (disarmed,
+ * or it fires once for nobody). */
 static int arm(struct epoll *e, int fd)
 {
     int interest = 0;
@@ -47,7 +48,8 @@ static int arm(struct epoll *e, int fd)
     if (interest == 0) {
         return 0;
     }
-    struct epoll_event event = { .events = (uint32_t)interest | EPOLLONESHOT, .data = { .fd = fd } };
+    struct epoll_event event = { .events = (uint32_t)interest | EPOLLONESHOT,
+                                 .data = { .fd = fd } };
     /* Armed again and again is the usual case (a queue's eventfd), so change before adding. */
     if (epoll_ctl(e->fd, EPOLL_CTL_MOD, fd, &event) == 0) {
         return 0;

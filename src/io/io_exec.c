@@ -22,8 +22,8 @@ short wr_io_ready(const struct wr_io_op *op)
     return count > 0 ? watch.revents : 0;
 }
 
-/* A pipe that is ready takes PIPE_BUF bytes without blocking, no more is promised: write in such pieces
- * while it stays ready. */
+/* A pipe that is ready takes PIPE_BUF bytes without blocking, no more is promised: write in such
+ * pieces while it stays ready. */
 static int32_t write_stream(struct wr_io_op *op)
 {
     uint32_t written = 0;

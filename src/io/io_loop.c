@@ -104,7 +104,8 @@ void wr_io_stay_awake(struct wr_io *io)
     if (atomic_load_explicit(&io->wake_state, memory_order_relaxed) == WAKE_AWAKE) {
         return;
     }
-    /* Acquire (as part of seq_cst) pairs with wr_io_wake's exchange: what the waker wrote is visible. */
+    /* Acquire (as part of seq_cst) pairs with wr_io_wake's exchange: what the waker wrote is
+     * visible. */
     if (atomic_exchange(&io->wake_state, WAKE_AWAKE) == WAKE_NOTIFIED) {
         io->woken = true;
     }
@@ -116,9 +117,11 @@ void wr_io_wake(struct wr_io *io)
     if (atomic_exchange(&io->wake_state, WAKE_NOTIFIED) != WAKE_SLEEPING) {
         return;
     }
+    const int saved_errno = errno; /* a signal handler may be the caller */
     const uint64_t one = 1;
     while (write(io->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
     }
+    errno = saved_errno;
 }
 
 void wr_io_submit(struct wr_io *io, struct wr_io_op *op)

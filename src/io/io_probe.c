@@ -12,7 +12,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char reason[160];
 static const char *hint = "";
 
-/* The value of kernel.io_uring_disabled (Linux 6.6): 0, 1 (only a group may), 2 (nobody); -1: no such. */
+/* The value of kernel.io_uring_disabled (Linux 6.6): 0, 1 (only a group may), 2 (nobody); -1: no
+ * such. */
 static int sysctl_disabled(void)
 {
     char text[16] = "";
@@ -36,8 +37,8 @@ static void explain_refusal(void)
     }
     snprintf(reason, sizeof(reason),
              "the kernel does not permit it (a seccomp profile, as containers have by default)");
-    hint = "start the container with a seccomp profile that permits io_uring_setup, io_uring_enter and "
-           "io_uring_register (docker run --security-opt seccomp=FILE)";
+    hint = "start the container with a seccomp profile that permits io_uring_setup, "
+           "io_uring_enter and io_uring_register (docker run --security-opt seccomp=FILE)";
 }
 
 static void probe(void)
@@ -52,7 +53,8 @@ static void probe(void)
         break;
     case ENOSYS:
     case EINVAL:
-        snprintf(reason, sizeof(reason), "this kernel has no io_uring, or one from before Linux 5.11");
+        snprintf(reason, sizeof(reason),
+                 "this kernel has no io_uring, or one from before Linux 5.11");
         hint = "use Linux 6.1 or newer (in a container: also check its seccomp profile)";
         break;
     case ENOMEM:

@@ -94,7 +94,8 @@ static bool complete(struct sim *s, uint32_t index)
     return true;
 }
 
-/* One simulated turn: what is due, in random order. Returns the number of ops whose time is still to come. */
+/* One simulated turn: what is due, in random order. Returns the number of ops whose time is still
+ * to come. */
 static uint32_t step(struct sim *s)
 {
     s->turn++;

@@ -1,8 +1,10 @@
-/* io_sim.h: the loop's stand-in for tests: the same calls on real descriptors, but completed late, out of
- * order, short or with errors, as a seed says. The same seed and the same submissions give the same run.
+/* io_sim.h: the loop's stand-in for tests: the same calls on real descriptors, but completed late,
+ * out of order, short or with errors, as a seed says. The same seed and the same submissions give
+ * the same run.
  *
- * A turn of it does not sleep while ops are merely delayed: it lets simulated turns pass. It sleeps (poll)
- * only when all ops wait for descriptors that are not ready, and not even then with no_sleep.
+ * A turn of it does not sleep while ops are merely delayed: it lets simulated turns pass. It sleeps
+ * (poll) only when all ops wait for descriptors that are not ready, and not even then with
+ * no_sleep.
  */
 #ifndef WR_IO_SIM_H
 #define WR_IO_SIM_H
@@ -19,7 +21,8 @@ struct wr_io_sim_knobs {
     bool no_sleep;             /* turns return at once when nothing can complete */
 };
 
-/* What wr_io_create(WR_IO_SIM) uses: seed 1, delays up to 3 turns, a fifth of transfers short, no errors. */
+/* What wr_io_create(WR_IO_SIM) uses: seed 1, delays up to 3 turns, a fifth of transfers short, no
+ * errors. */
 extern const struct wr_io_sim_knobs wr_io_sim_defaults;
 
 /* Changes the knobs from the next completion on; io must be WR_IO_SIM. The seed starts anew. */

@@ -1,10 +1,10 @@
 /* io_uring.c: the loop on io_uring: one system call a turn, which submits, waits and reaps.
  *
- * Threads: the ring is made disabled and enabled by the first turn, so that the thread that turns, not
- * the one that creates, becomes the ring's single issuer.
+ * Threads: the ring is made disabled and enabled by the first turn, so that the thread that turns,
+ * not the one that creates, becomes the ring's single issuer.
  * Invariants:
- *   (1) a read of the eventfd is under way whenever the thread waits, so that any wake-up ends the wait
- *   (2) no more than started_max ops are in the kernel; the completion queue has room for all of them
+ *   (1) a read of the eventfd is under way whenever the thread waits: any wake-up ends the wait
+ *   (2) no more than started_max ops are in the kernel at once
  */
 #include "io/io_driver.h"
 
@@ -59,7 +59,8 @@ static int ring_open(struct io_uring *ring, unsigned entries)
     return result;
 }
 
-/* io_uring_enable_rings by hand: liburing 2.3 declares it, but its shared library does not export it. */
+/* io_uring_enable_rings by hand: liburing 2.3 declares it, but its shared library does not export
+ * it. */
 static void ring_enable(struct io_uring *ring)
 {
     const long result = syscall(__NR_io_uring_register, ring->ring_fd,
@@ -149,7 +150,8 @@ static void arm_wake(struct uring *u)
     }
 }
 
-/* A descriptor in non-blocking mode answers -EAGAIN instead of waiting: wait by a poll, then try again. */
+/* A descriptor in non-blocking mode answers -EAGAIN instead of waiting: wait by a poll, then try
+ * again. */
 static bool try_again(struct uring *u, struct wr_io_op *op, int32_t result)
 {
     const bool polled = (op->result & OP_POLLING) != 0;
@@ -215,8 +217,9 @@ static void submit_and_wait(struct uring *u, int64_t timeout_ns)
                                            .tv_nsec = timeout_ns % 1000000000 };
         result = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &limit, NULL);
     }
-    /* EINTR: a signal ends the wait as a wake-up does. EBUSY, EAGAIN: the kernel is short of room until
-     * completions are reaped, which comes next. Anything else is a ring used from a second thread. */
+    /* EINTR: a signal ends the wait as a wake-up does. EBUSY, EAGAIN: the kernel is short of room
+     * until completions are reaped, which comes next. Anything else is a ring used from a second
+     * thread. */
     wr_assert(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
               result == -EAGAIN);
 }
@@ -278,7 +281,8 @@ wr_status wr_io_open_uring(struct wr_io **io, uint32_t entries, struct wr_error 
 {
     struct uring *u = wr_calloc(1, sizeof(*u));
     wr_io_base_init(&u->io, &uring_driver, entries);
-    /* The completion queue is twice as large: room for ops, cancels and the eventfd's read (2). */
+    /* The completion queue is twice as large: room for ops (2), cancels and the eventfd's read;
+     * beyond SQ_ENTRIES_MAX the kernel keeps what does not fit (FEAT_NODROP). */
     const uint32_t sq = u->io.started_max < SQ_ENTRIES_MAX ? u->io.started_max + 1 : SQ_ENTRIES_MAX;
     const int result = ring_open(&u->ring, sq);
     if (result < 0) {

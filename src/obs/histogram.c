@@ -1,8 +1,8 @@
 /* histogram.c: see histogram.h.
  *
  * Layout: values below 2 * 2^SUB_BITS have a bucket each; above, each power of two is divided into
- * 2^SUB_BITS equal buckets. Bucket number = (octave << SUB_BITS) + the value's leading bits, where the
- * value shifted right by octave lies in [2^SUB_BITS, 2^(SUB_BITS + 1)). */
+ * 2^SUB_BITS equal buckets. Bucket number = (octave << SUB_BITS) + the value's leading bits, where
+ * the value shifted right by octave lies in [2^SUB_BITS, 2^(SUB_BITS + 1)). */
 #include "obs/histogram.h"
 
 

@@ -42,7 +42,8 @@ uint32_t wr_ring_push(struct wr_ring *ring, void *const *items, uint32_t count)
     return taken;
 }
 
-/* How many items lie there for the consumer, looking at the producer's line only for want of them. */
+/* How many items lie there for the consumer, looking at the producer's line only for want of
+ * them. */
 static uint64_t available(struct wr_ring *ring, uint64_t popped, uint32_t wanted)
 {
     if (ring->pushed_seen - popped < wanted) {
@@ -60,7 +61,8 @@ uint32_t wr_ring_pop(struct wr_ring *ring, void **items, uint32_t count)
     for (uint32_t i = 0; i < taken; i++) {
         items[i] = ring->slots[(popped + i) & ring->mask];
     }
-    /* Release pairs with wr_ring_push's acquire: the slots are free only once they have been read. */
+    /* Release pairs with wr_ring_push's acquire: the slots are free only once they have been
+     * read. */
     atomic_store_explicit(&ring->popped, popped + taken, memory_order_release);
     return taken;
 }

@@ -1,5 +1,5 @@
-/* A thread hands numbers over and wakes the loop's owner, which sleeps without a limit in between. A lost
- * wake-up is a hang, which the test's time limit ends. */
+/* A thread hands numbers over and wakes the loop's owner, which sleeps without a limit in between.
+ * A lost wake-up is a hang, which the test's time limit ends. */
 #include "io/loop.h"
 #include "ring/ring_spsc.h"
 #include <pthread.h>

@@ -30,7 +30,7 @@ Test(histogram, every_magnitude_stays_within_its_relative_error)
     for (int64_t v = 1; v < 1LL << 40; v += 1 + v / 7) {
         wr_histogram_reset(&h);
         wr_histogram_record(&h, v, 1);
-        wr_histogram_record(&h, (1LL << 40) - 1, 1); /* so that the maximum does not cap the answer */
+        wr_histogram_record(&h, (1LL << 40) - 1, 1); /* so that the maximum caps nothing */
         const int64_t got = wr_histogram_quantile_us(&h, 0.5);
         cr_assert(got >= v && got - v <= v / 64, "%ld for %ld", (long)got, (long)v);
     }

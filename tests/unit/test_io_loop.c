@@ -1,4 +1,5 @@
-/* The same cases over all three drivers: what a worker may rely on must not depend on the machine. */
+/* The same cases over all three drivers: what a worker may rely on must not depend on the
+ * machine. */
 #include "base/clock.h"
 #include "io/loop.h"
 #include <criterion/criterion.h>

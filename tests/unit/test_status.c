@@ -46,7 +46,8 @@ Test(status, its_own_text_may_be_an_argument)
     cr_assert_str_eq(err.message, "outer (inner): outer (inner)");
 }
 
-/* Texts of n bytes and then three-byte characters: the cut comes at each place within a character. */
+/* Texts of n bytes and then three-byte characters: the cut comes at each place within a
+ * character. */
 static void fill(char *text, size_t ascii, size_t total)
 {
     memset(text, 'a', ascii);
