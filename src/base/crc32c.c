@@ -10,18 +10,16 @@
 #define HARDWARE_TARGET __attribute__((target("sse4.2")))
 #define CRC_BYTE(crc, byte) _mm_crc32_u8((crc), (byte))
 #define CRC_WORD(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
-#elif defined(__aarch64__)
-#include <arm_acle.h>
+#elif defined(__aarch64__) && defined(__clang__)
 #include <sys/auxv.h>
-#define HARDWARE_TARGET __attribute__((target("+crc")))
-#define CRC_BYTE(crc, byte) __builtin_aarch64_crc32cb((crc), (byte))
-#define CRC_WORD(crc, word) __builtin_aarch64_crc32cx((crc), (word))
-#if defined(__clang__)
-#undef CRC_BYTE
-#undef CRC_WORD
+#define HARDWARE_TARGET __attribute__((target("crc")))
 #define CRC_BYTE(crc, byte) __builtin_arm_crc32cb((crc), (byte))
 #define CRC_WORD(crc, word) __builtin_arm_crc32cd((crc), (word))
-#endif
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#define HARDWARE_TARGET __attribute__((target("+crc"))) /* gcc's spelling of the same */
+#define CRC_BYTE(crc, byte) __builtin_aarch64_crc32cb((crc), (byte))
+#define CRC_WORD(crc, word) __builtin_aarch64_crc32cx((crc), (word))
 #endif
 
 /* table[i] = the remainder of byte i; 0x82f63b78 is the polynomial with its bits reversed. */
