@@ -11,6 +11,9 @@
  *   (3) nothing that was read is lost: records that a full pool could not take stay queued in the source
  *   (4) CAUGHT_UP is told each time the split's position has reached the source's end and something was read since the last
  *       CAUGHT_UP (also once after opening when it is empty); a backlog never looks idle
+ *   (5) splits that are found or assigned together are all opened (SPLIT_OPENED returned to their readers' workers, all of
+ *       them) before any of them gives a row: else the first one read would move the watermark past the others'
+ *       rows (struct wr_open_gate in source_gate.h counts them)
  */
 #ifndef WEIR_SOURCE_H
 #define WEIR_SOURCE_H
@@ -41,6 +44,7 @@ enum wr_poll_kind {
     WR_POLL_NOTHING = 0,    /* nothing now; the reader will wake the worker or has a deadline */
     WR_POLL_ROWS,           /* records set, or (connectors that make columns) the given batch filled */
     WR_POLL_SPLIT_OPENED,   /* a split begins here; split_name set */
+    WR_POLL_SPLIT_HEADER,   /* header set: the split's first line names its columns (CSV); before its rows */
     WR_POLL_SPLIT_CAUGHT_UP,
     WR_POLL_SPLIT_ENDED,    /* bounded end, or a file's end: it never gives rows again */
     WR_POLL_SPLIT_REVOKED,  /* moved to another process: forget it after the epoch */
@@ -53,7 +57,8 @@ struct wr_poll {
     struct wr_records *records; /* ROWS of byte connectors: one reference for the caller */
     int64_t next_position;      /* ROWS, SPLIT_OPENED: where the split continues (what is committed) */
     const char *split_name;     /* SPLIT_OPENED: "clicks/3", "part-1.ndjson" */
-    const char *topic;          /* SPLIT_OPENED: for _topic; may be NULL */
+    struct wr_slice header;     /* SPLIT_HEADER: borrowed for the call */
+    const char *topic;          /* SPLIT_OPENED: for _topic; may be NULL; lives as long as the source */
     int32_t partition;          /* SPLIT_OPENED: for _partition */
 };
 
