@@ -12,6 +12,7 @@
 #define WR_EXEC_EVAL_H
 
 #include "base/clock.h"
+#include "base/status.h"
 #include "batch/batch.h"
 #include "plan/expr.h"
 
