@@ -1,0 +1,13 @@
+/* commands.h: the commands of the weir program. Each gets its own argc/argv (argv[0] is its name), prints its own help on
+ * --help, and returns the exit code (design.md, section 6). */
+#ifndef WR_MAIN_COMMANDS_H
+#define WR_MAIN_COMMANDS_H
+
+int wr_command_run(int argc, char **argv);
+int wr_command_preview(int argc, char **argv);
+int wr_command_check(int argc, char **argv);
+int wr_command_explain(int argc, char **argv);
+int wr_command_connectors(int argc, char **argv);
+int wr_command_version(int argc, char **argv);
+
+#endif

@@ -1,0 +1,522 @@
+#include "run/pipeline.h"
+
+#include "base/assert.h"
+#include "base/fault.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "net/http_server.h"
+#include "run/admin_http.h"
+#include "run/ledger_view.h"
+#include "run/policy.h"
+#include "run/report.h"
+#include "run/sink_worker.h"
+#include "run/status_block.h"
+#include "run/worker.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* Source upkeep and the stop of a run are looked at this often. */
+#define CONTROL_TURN_NS (20 * WR_NS_PER_MS)
+
+struct control {
+    struct wr_pipeline *p;
+    int signal_fd;
+    struct wr_io_op signal_op;
+    bool signal_armed;
+    struct signalfd_siginfo signal_info;
+    uint64_t epoch;
+    bool epoch_open;
+    bool final_requested;
+    bool final_done;
+    int64_t next_epoch_ns;
+    bool stopped_by_signal;
+    uint64_t *published; /* scratch: per sink */
+    struct wr_status_block *status;
+};
+
+/* ---- layout ---- */
+
+uint32_t wr_pipeline_sink_worker(const struct wr_pipeline *p, uint32_t sink, uint32_t worker)
+{
+    const struct wr_sink_ops *ops = p->sink_ops[sink];
+    if (!ops->bulk) {
+        return p->express_worker;
+    }
+    return ops->parallel ? worker : 0;
+}
+
+uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p)
+{
+    uint32_t writers = 0;
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        if (p->sink_ops[k]->bulk) {
+            writers += p->sink_ops[k]->parallel ? p->config.workers : 1;
+        }
+    }
+    /* A quarter of the memory for all writers together. */
+    return p->config.memory_bytes / 4 / (writers == 0 ? 1 : writers);
+}
+
+static void lay_out(struct wr_pipeline *p)
+{
+    bool bulk = false;
+    bool express = false;
+    p->epoch_interval_us = p->config.commit_interval_us;
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        bulk = bulk || p->sink_ops[k]->bulk;
+        express = express || !p->sink_ops[k]->bulk;
+        const int64_t own = p->plan->sinks[k].commit_interval_us;
+        if (own > 0 && own < p->epoch_interval_us) {
+            p->epoch_interval_us = own;
+        }
+    }
+    p->bulk_lanes = bulk ? p->config.workers : 0;
+    p->express_worker = express ? p->bulk_lanes : UINT32_MAX;
+    p->sink_worker_count = p->bulk_lanes + (express ? 1 : 0);
+}
+
+/* ---- rejects and result rows ---- */
+
+static const struct wr_plan_source *error_source(const struct wr_pipeline *p, uint32_t sink)
+{
+    const struct wr_plan_sink *plan = &p->plan->sinks[sink];
+    for (uint32_t i = 0; i < plan->source_count; i++) {
+        if (p->plan->sources[plan->sources[i]].on_error == WR_ON_ERROR_SINK) {
+            return &p->plan->sources[plan->sources[i]];
+        }
+    }
+    return plan->source_count > 0 ? &p->plan->sources[plan->sources[0]] : NULL;
+}
+
+void wr_pipeline_result_fault(struct wr_pipeline *p, struct wr_side_rows *side, uint32_t sink,
+                              const char *message, const char *field, struct wr_slice value)
+{
+    const struct wr_plan_source *source = error_source(p, sink);
+    atomic_fetch_add_explicit(&p->result_faults, 1, memory_order_relaxed);
+    if (source != NULL && source->on_error == WR_ON_ERROR_SINK) {
+        const struct wr_side_origin origin = { .source_name = source->name,
+                                               .timestamp_us = WR_RECORD_NO_TIME,
+                                               .ingest_us = wr_clock_now().wall_us };
+        wr_side_rows_dead_letter(side, source->error_sink, &origin, value, message, field);
+        return;
+    }
+    wr_log_warn("run", "sink \"%s\": a result row failed: %s%s%s", p->plan->sinks[sink].name,
+                message, field != NULL && field[0] != '\0' ? ", in " : "",
+                field != NULL ? field : "");
+}
+
+void wr_pipeline_take_rejects(struct wr_pipeline *p, struct wr_side_rows *side)
+{
+    for (struct wr_reject *r; (r = wr_rejects_take(&p->rejects)) != NULL;) {
+        wr_pipeline_result_fault(p, side, r->sink, r->message, NULL,
+                                 (struct wr_slice){ r->row_json, r->bytes });
+        wr_reject_free(r);
+    }
+}
+
+/* ---- opening ---- */
+
+static void wake_worker(void *ctx, uint32_t worker)
+{
+    struct wr_pipeline *p = ctx;
+    if (p->worker_ios[worker] != NULL) {
+        wr_io_wake(p->worker_ios[worker]);
+    }
+}
+
+static wr_status open_sources(struct wr_pipeline *p, struct wr_error *err)
+{
+    for (uint32_t s = 0; s < p->plan->source_count; s++) {
+        const struct wr_plan_source *plan = &p->plan->sources[s];
+        const struct wr_source_env env = { .plan = plan,
+                                           .workers = p->config.workers,
+                                           .batch_rows = p->config.batch_rows,
+                                           .memory_bytes = p->config.memory_bytes / 8 /
+                                                           p->plan->source_count,
+                                           .bounded = p->config.bounded,
+                                           .http = p->http,
+                                           .wake = wake_worker,
+                                           .wake_ctx = p };
+        WR_TRY_IN(p->source_ops[s]->open(&p->sources[s], &env, err), err, "source \"%s\" (%s)",
+                  plan->name, plan->connector);
+    }
+    return WR_OK;
+}
+
+static void allocate(struct wr_pipeline *p)
+{
+    const struct wr_plan *plan = p->plan;
+    p->sources = wr_calloc(plan->source_count + 1, sizeof(struct wr_source *));
+    p->worker_ios = wr_calloc(p->config.workers + 1, sizeof(struct wr_io *));
+    p->workers = wr_calloc_aligned(p->config.workers * sizeof *p->workers);
+    p->sink_workers = wr_calloc_aligned((p->sink_worker_count + 1) * sizeof *p->sink_workers);
+    wr_hub_init(&p->hub, plan->source_count, p->config.workers, p->worker_ios);
+    wr_rejects_init(&p->rejects);
+    wr_gate_init(&p->gate, p->config.workers + p->sink_worker_count + 1);
+    wr_end_gate_init(&p->gate_end, p->config.workers);
+    wr_epoch_board_init(&p->board, p->config.workers, p->sink_worker_count, p->control_io);
+    p->ledger = wr_ledger_view_create(plan);
+    for (uint32_t k = 0; k < p->sink_worker_count; k++) {
+        wr_sink_worker_init(&p->sink_workers[k], p, k);
+    }
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        wr_worker_init(&p->workers[w], p, w);
+    }
+}
+
+static wr_status start_threads(struct wr_pipeline *p, struct wr_error *err)
+{
+    for (uint32_t k = 0; k < p->sink_worker_count; k++) {
+        WR_TRY(wr_sink_worker_start(&p->sink_workers[k], err));
+    }
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        WR_TRY(wr_worker_start(&p->workers[w], err));
+    }
+    bool go = true;
+    for (int stage = 0; stage < WR_STAGE_COUNT_ && go; stage++) {
+        go = wr_gate_pass(&p->gate, (enum wr_gate_stage)stage, WR_OK, NULL);
+    }
+    if (!go) {
+        *err = p->gate.failure;
+        return WR_FAIL;
+    }
+    return WR_OK;
+}
+
+/* ---- signals ---- */
+
+static void arm_signals(struct control *c);
+
+static void on_signal(struct wr_io_op *op)
+{
+    struct control *c = op->ctx;
+    c->signal_armed = false;
+    if (op->result < 0 ||
+        read(c->signal_fd, &c->signal_info, sizeof c->signal_info) != sizeof c->signal_info) {
+        return;
+    }
+    if (c->signal_info.ssi_signo == SIGUSR1) {
+        wr_report_stats(c->p, false);
+        return;
+    }
+    if (c->stopped_by_signal) {
+        _exit(WR_EXIT_FAILED); /* the second one: at once; the next start recovers */
+    }
+    c->stopped_by_signal = true;
+    wr_log_info("run", "stopping: committing what was read (again to stop at once)");
+}
+
+static void arm_signals(struct control *c)
+{
+    if (!c->signal_armed) {
+        c->signal_op = (struct wr_io_op){ .kind = WR_IO_POLL,
+                                          .fd = c->signal_fd,
+                                          .done = on_signal,
+                                          .ctx = c };
+        c->signal_armed = true;
+        wr_io_submit(c->p->control_io, &c->signal_op);
+    }
+}
+
+static wr_status block_signals(struct control *c, struct wr_error *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    c->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    wr_ensure(c->signal_fd >= 0, err, WR_CLASS_FATAL, "signalfd: %s", strerror(errno));
+    return WR_OK;
+}
+
+/* ---- epochs ---- */
+
+static void wake_all(struct wr_pipeline *p)
+{
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        wr_io_wake(p->worker_ios[w]);
+    }
+    for (uint32_t k = 0; k < p->sink_worker_count; k++) {
+        wr_io_wake(p->sink_workers[k].io);
+    }
+}
+
+static void request_epoch(struct control *c, struct wr_time now, bool final)
+{
+    c->epoch++;
+    c->epoch_open = true;
+    c->next_epoch_ns = now.mono_ns + c->p->epoch_interval_us * 1000;
+    wr_epoch_request(&c->p->board, c->epoch, final);
+    wake_all(c->p);
+}
+
+static void release_positions(void *ctx, uint32_t source,
+                              const struct wr_split_position *positions, uint32_t count)
+{
+    struct wr_pipeline *p = ctx;
+    struct wr_error err;
+    if (p->source_ops[source]->commit == NULL || p->config.preview_rows > 0) {
+        return;
+    }
+    if (p->source_ops[source]->commit(p->sources[source], positions, count, &err) == WR_FAIL) {
+        wr_error_prefix(&err, "source \"%s\": committing positions", p->plan->sources[source].name);
+        wr_log_error(WR_LOG_WARN, p->plan->sources[source].connector, &err);
+    }
+}
+
+/* The newest epoch that all writers of each sink have published. */
+static void gather_published(struct control *c)
+{
+    struct wr_pipeline *p = c->p;
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        c->published[k] = UINT64_MAX;
+    }
+    for (uint32_t t = 0; t < p->sink_worker_count; t++) {
+        for (uint32_t i = 0; i < p->sink_workers[t].slot_count; i++) {
+            struct wr_sink_slot *slot = &p->sink_workers[t].slots[i];
+            const uint64_t at =
+                atomic_load_explicit(&slot->published_epoch, memory_order_acquire);
+            c->published[slot->sink] = at < c->published[slot->sink] ? at : c->published[slot->sink];
+        }
+    }
+}
+
+static void finish_epoch(struct control *c)
+{
+    struct wr_pipeline *p = c->p;
+    struct wr_epoch_cut cut;
+    wr_epoch_take_cut(&p->board, &cut);
+    gather_published(c);
+    c->final_done = cut.final;
+    wr_ledger_view_take(p->ledger, &cut, c->published);
+    wr_ledger_view_release(p->ledger, release_positions, p);
+    c->epoch_open = false;
+}
+
+static void drive_epoch(struct control *c, struct wr_time now)
+{
+    struct wr_pipeline *p = c->p;
+    switch (wr_epoch_phase_now(&p->board)) {
+    case WR_EPOCH_CUT: break;
+    case WR_EPOCH_PREPARED:
+        /* The commit point: the manifest of the epoch goes here (design.md, section 4). */
+        WR_FAULT("epoch.before_commit");
+        wr_epoch_commit(&p->board);
+        WR_FAULT("epoch.after_commit");
+        wake_all(p);
+        break;
+    case WR_EPOCH_COMMITTED: break;
+    case WR_EPOCH_IDLE:
+        if (c->epoch_open) {
+            finish_epoch(c);
+            WR_FAULT("epoch.after_publish");
+        }
+        if (c->final_done) {
+            break;
+        }
+        const bool ended = wr_epoch_all_finished(&p->board) || c->stopped_by_signal ||
+                           p->preview_full;
+        const bool rejects = atomic_load_explicit(&p->rejects.any, memory_order_relaxed);
+        if (ended && !rejects) {
+            atomic_store_explicit(&p->stopping, c->stopped_by_signal || p->preview_full,
+                                  memory_order_relaxed);
+            request_epoch(c, now, true);
+        } else if (now.mono_ns >= c->next_epoch_ns) {
+            request_epoch(c, now, false);
+        }
+        break;
+    }
+}
+
+static void tick_sources(struct wr_pipeline *p, struct wr_time now)
+{
+    for (uint32_t s = 0; s < p->plan->source_count; s++) {
+        struct wr_error err;
+        if (p->source_ops[s]->tick != NULL &&
+            p->source_ops[s]->tick(p->sources[s], now, &err) == WR_FAIL) {
+            wr_error_prefix(&err, "source \"%s\" (%s)", p->plan->sources[s].name,
+                            p->plan->sources[s].connector);
+            if (err.cls == WR_CLASS_RETRY) {
+                wr_log_error(WR_LOG_WARN, p->plan->sources[s].connector, &err);
+            } else {
+                wr_epoch_fail(&p->board, &err);
+            }
+        }
+    }
+}
+
+static wr_status control_loop(struct control *c, struct wr_error *err)
+{
+    struct wr_pipeline *p = c->p;
+    c->next_epoch_ns = wr_clock_now().mono_ns + p->epoch_interval_us * 1000;
+    atomic_store_explicit(&p->ready, true, memory_order_relaxed);
+    while (!c->final_done) {
+        const struct wr_time now = wr_clock_now();
+        if (wr_epoch_failed(&p->board, err)) {
+            return WR_FAIL;
+        }
+        tick_sources(p, now);
+        drive_epoch(c, now);
+        wr_status_block_tick(c->status, now);
+        arm_signals(c);
+        int64_t wait = CONTROL_TURN_NS;
+        if (!c->epoch_open && c->next_epoch_ns - now.mono_ns < wait) {
+            wait = c->next_epoch_ns - now.mono_ns;
+        }
+        if (!c->final_done) {
+            wr_io_turn(p->control_io, wait > 0 ? wait : 0);
+        }
+    }
+    return wr_epoch_failed(&p->board, err) ? WR_FAIL : WR_OK;
+}
+
+/* ---- ending ---- */
+
+static void stop_threads(struct wr_pipeline *p)
+{
+    atomic_store(&p->stopping, true);
+    atomic_store_explicit(&p->sinks_end, true, memory_order_release);
+    for (uint32_t k = 0; k < p->sink_worker_count; k++) {
+        wr_sink_worker_join(&p->sink_workers[k]);
+    }
+    atomic_store_explicit(&p->workers_end, true, memory_order_release);
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        if (p->workers[w].thread_started && p->worker_ios[w] != NULL) {
+            wr_io_wake(p->worker_ios[w]);
+        }
+    }
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        wr_worker_join(&p->workers[w]);
+    }
+}
+
+static void release_all(struct wr_pipeline *p)
+{
+    wr_http_server_stop(p->http); /* before the sources: its handlers use them */
+    for (uint32_t s = 0; s < p->plan->source_count; s++) {
+        if (p->sources[s] != NULL) {
+            p->source_ops[s]->close(p->sources[s]);
+        }
+    }
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        wr_worker_deinit(&p->workers[w]);
+    }
+    for (uint32_t k = 0; k < p->sink_worker_count; k++) {
+        wr_sink_worker_deinit(&p->sink_workers[k]);
+    }
+    wr_ledger_view_destroy(p->ledger);
+    wr_epoch_board_deinit(&p->board);
+    wr_hub_deinit(&p->hub);
+    wr_rejects_deinit(&p->rejects);
+    wr_gate_deinit(&p->gate);
+    wr_end_gate_deinit(&p->gate_end);
+    free(p->sources);
+    free(p->worker_ios);
+    free(p->workers);
+    free(p->sink_workers);
+}
+
+static wr_status find_connectors(struct wr_pipeline *p, struct wr_error *err)
+{
+    p->source_ops = wr_calloc(p->plan->source_count + 1, sizeof(struct wr_source_ops *));
+    p->sink_ops = wr_calloc(p->plan->sink_count + 1, sizeof(struct wr_sink_ops *));
+    for (uint32_t s = 0; s < p->plan->source_count; s++) {
+        for (uint32_t i = 0; wr_sources[i] != NULL; i++) {
+            if (strcmp(wr_sources[i]->name, p->plan->sources[s].connector) == 0) {
+                p->source_ops[s] = wr_sources[i];
+            }
+        }
+        wr_ensure(p->source_ops[s] != NULL, err, WR_CLASS_USER, "no source connector '%s'",
+                  p->plan->sources[s].connector);
+    }
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        for (uint32_t i = 0; wr_sinks[i] != NULL; i++) {
+            if (strcmp(wr_sinks[i]->name, p->plan->sinks[k].connector) == 0) {
+                p->sink_ops[k] = wr_sinks[i];
+            }
+        }
+        wr_ensure(p->sink_ops[k] != NULL, err, WR_CLASS_USER, "no sink connector '%s'",
+                  p->plan->sinks[k].connector);
+        if (p->config.preview_rows > 0) {
+            p->sink_ops[k] = wr_preview_ops(p->config.preview_rows, &p->preview_full,
+                                            p->plan->sink_count);
+        }
+    }
+    return WR_OK;
+}
+
+/* Files (and generators with a row count) alone: the pipeline ends by itself. */
+static void decide_bounded(struct wr_pipeline *p)
+{
+    bool all = true;
+    for (uint32_t s = 0; s < p->plan->source_count; s++) {
+        all = all && p->source_ops[s]->always_bounded;
+    }
+    p->config.bounded = p->config.bounded || all;
+}
+
+static wr_status run_threads(struct control *c, struct wr_error *err)
+{
+    struct wr_pipeline *p = c->p;
+    wr_status status = open_sources(p, err);
+    if (status == WR_OK) {
+        status = start_threads(p, err);
+        if (status == WR_OK) {
+            c->status = wr_status_block_create(p);
+            status = control_loop(c, err);
+            wr_status_block_destroy(c->status);
+        }
+        stop_threads(p);
+    }
+    return status;
+}
+
+int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *config)
+{
+    struct wr_pipeline *p = wr_calloc_aligned(sizeof *p);
+    struct control c = { .p = p, .signal_fd = -1 };
+    struct wr_error err = { 0 };
+    p->plan = plan;
+    p->config = *config;
+    p->started_ns = wr_clock_now().mono_ns;
+    p->started_wall_us = wr_clock_now().wall_us;
+    p->started_cpu_ns = wr_clock_cpu_ns();
+    snprintf(p->owner, sizeof p->owner, "%016llx", (unsigned long long)wr_rand_entropy());
+    wr_status status = find_connectors(p, &err);
+    if (status == WR_OK) {
+        decide_bounded(p);
+        lay_out(p);
+        status = block_signals(&c, &err);
+    }
+    if (status == WR_OK) {
+        status = wr_io_create(&p->control_io, WR_IO_AUTO, 16, &err);
+    }
+    if (status == WR_OK && p->config.listen != NULL) {
+        status = wr_admin_start(p, &err);
+    }
+    if (status == WR_OK) {
+        allocate(p);
+        c.published = wr_calloc(plan->sink_count + 1, sizeof(uint64_t));
+        status = run_threads(&c, &err);
+        wr_report_end(p, status == WR_OK);
+        release_all(p);
+    }
+    if (status == WR_FAIL) {
+        wr_log_error(WR_LOG_ERROR, NULL, &err);
+    }
+    free(c.published);
+    wr_io_destroy(p->control_io);
+    if (c.signal_fd >= 0) {
+        close(c.signal_fd);
+    }
+    free(p->source_ops);
+    free(p->sink_ops);
+    free(p);
+    return status == WR_OK ? WR_EXIT_OK : wr_policy_exit_code(&err);
+}

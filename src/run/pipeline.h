@@ -1,0 +1,102 @@
+/* pipeline.h: a running pipeline: what control, workers and sink workers share.
+ *
+ * Ownership: control creates everything before the threads start and frees it after they have ended.
+ * Threads: three roles (design.md, section 3). Fields say who writes them. Control and the others meet in
+ * struct wr_epoch_board under one lock, touched a few times per epoch, and in atomic flags.
+ */
+#ifndef WR_RUN_PIPELINE_H
+#define WR_RUN_PIPELINE_H
+
+#include "obs/histogram.h"
+#include "obs/ledger.h"
+#include "plan/plan.h"
+#include "run/epoch_board.h"
+#include "run/rejects.h"
+#include "run/start_gate.h"
+#include "run/watermark_hub.h"
+#include "weir/sink.h"
+#include "weir/source.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct wr_worker;
+struct wr_sink_worker;
+struct wr_http_server;
+struct wr_ledger_view;
+
+/* From the command line and SET, checked. */
+struct wr_run_config {
+    const char *file;
+    const char *name; /* of the pipeline: the file's name without folder and .sql */
+    bool bounded;
+    uint32_t workers;
+    uint64_t memory_bytes;
+    uint32_t batch_rows;
+    uint32_t lane_batches;      /* capacity of rings */
+    int64_t commit_interval_us; /* default of sinks that set none */
+    const char *listen;         /* NULL: no admin server */
+    const char *stats_file;     /* NULL: none */
+    bool quiet;
+    uint32_t preview_rows; /* 0: a real run; else print each sink's first rows and write nothing */
+};
+
+struct wr_pipeline {
+    const struct wr_plan *plan;
+    struct wr_run_config config;
+    char owner[17]; /* unique per run */
+    struct wr_io *control_io;
+    struct wr_http_server *http;
+
+    const struct wr_source_ops **source_ops; /* per source */
+    struct wr_source **sources;
+    const struct wr_sink_ops **sink_ops; /* per sink */
+
+    struct wr_worker *workers; /* config.workers of them */
+    struct wr_io **worker_ios;
+    struct wr_hub hub;
+
+    struct wr_sink_worker *sink_workers;
+    uint32_t sink_worker_count;
+    uint32_t bulk_lanes;     /* sink workers 0..bulk_lanes-1 take bulk sinks, one per worker; */
+    uint32_t express_worker; /* this one takes all others (UINT32_MAX: none) */
+
+    struct wr_start_gate gate; /* workers, sink workers and control start in step */
+    struct wr_end_gate gate_end; /* workers close in step */
+    struct wr_rejects rejects; /* rows that a sink's other side refused, on their way to dead letters */
+    struct wr_epoch_board board;
+    atomic_bool stopping;   /* sources are not polled any more (signal, failure) */
+    atomic_bool workers_end; /* leave the loop */
+    atomic_bool sinks_end;
+
+    int64_t epoch_interval_us; /* smallest commit interval of all sinks */
+    struct wr_ledger_view *ledger; /* control's: what is read and what has landed (ledger_view.h) */
+    atomic_bool preview_full;      /* every previewed sink has its rows */
+    atomic_bool ready;             /* /readyz: all connectors are open */
+    _Atomic uint64_t result_faults; /* result rows that failed */
+
+    int64_t started_ns;
+    int64_t started_wall_us;
+    int64_t started_cpu_ns;
+};
+
+/* Which sink worker takes sink's rows from worker w. */
+uint32_t wr_pipeline_sink_worker(const struct wr_pipeline *p, uint32_t sink, uint32_t worker);
+
+/* Memory that one sink writer may hold before it flushes. */
+uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p);
+
+struct wr_side_rows;
+/* A result row that failed (no position): to the error sink of the first source below the sink, else logged and counted.
+ * value: its JSON text, may be empty. @thread worker */
+void wr_pipeline_result_fault(struct wr_pipeline *p, struct wr_side_rows *side, uint32_t sink,
+                              const char *message, const char *field, struct wr_slice value);
+/* Turns what sinks rejected into dead letters. @thread worker 0 */
+void wr_pipeline_take_rejects(struct wr_pipeline *p, struct wr_side_rows *side);
+
+/* The sink that prints instead of writing (preview.c). */
+const struct wr_sink_ops *wr_preview_ops(uint32_t rows, atomic_bool *full, uint32_t sinks);
+
+/* Runs plan to its end; returns the exit code of design.md, section 6. @thread control */
+int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *config);
+
+#endif

@@ -1,0 +1,90 @@
+#include "run/run_config.h"
+
+#include "base/hash.h"
+#include "config/common_options.h"
+#include "sql/sql.h"
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MEMORY_DEFAULT_MOST (2ULL << 30)
+
+static uint64_t read_limit(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    unsigned long long value = 0;
+    if (file == NULL) {
+        return UINT64_MAX;
+    }
+    const int got = fscanf(file, "%llu", &value); /* "max" gives 0 */
+    fclose(file);
+    return got == 1 && value > 0 ? value : UINT64_MAX;
+}
+
+uint64_t wr_memory_available(void)
+{
+    uint64_t least = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t v2 = read_limit("/sys/fs/cgroup/memory.max");
+    const uint64_t v1 = read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    struct rlimit limit;
+    least = v2 < least ? v2 : least;
+    least = v1 < least ? v1 : least;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur < least) {
+        least = limit.rlim_cur;
+    }
+    return least;
+}
+
+static uint32_t cores(void)
+{
+    cpu_set_t set;
+    const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < 1 ? 1 : (uint32_t)count;
+}
+
+/* "dir/clicks.sql" -> "clicks"; standard input -> "stdin". */
+static const char *pipeline_name(const char *file, struct wr_arena *arena)
+{
+    if (strcmp(file, "-") == 0) {
+        return "stdin";
+    }
+    const char *slash = strrchr(file, '/');
+    const char *base = slash != NULL ? slash + 1 : file;
+    size_t bytes = strlen(base);
+    if (bytes > 4 && strcmp(base + bytes - 4, ".sql") == 0) {
+        bytes -= 4;
+    }
+    return wr_arena_strndup(arena, base, bytes);
+}
+
+wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_plan *plan,
+                               struct wr_arena *arena, struct wr_error *err)
+{
+    static const struct wr_option *const tables[] = { wr_setting_options, NULL };
+    struct wr_options *bag = NULL;
+    uint32_t bad_at = UINT32_MAX;
+    if (wr_options_parse(tables, "SET", plan->settings, plan->setting_count, arena, &bag, &bad_at,
+                         err) == WR_FAIL) {
+        wr_sql_error_at(plan, bad_at, err);
+        return WR_FAIL;
+    }
+    config->name = pipeline_name(config->file, arena);
+    config->workers = wr_options_has(bag, "workers") ? (uint32_t)wr_options_int(bag, "workers")
+                                                     : cores();
+    config->workers = config->workers > WR_WORKERS_MAX ? WR_WORKERS_MAX : config->workers;
+    if (wr_options_has(bag, "memory")) {
+        config->memory_bytes = (uint64_t)wr_options_int(bag, "memory");
+    } else {
+        const uint64_t half = wr_memory_available() / 2;
+        config->memory_bytes = half < MEMORY_DEFAULT_MOST ? half : MEMORY_DEFAULT_MOST;
+    }
+    config->batch_rows = (uint32_t)wr_options_int(bag, "batch_rows");
+    config->lane_batches = 2;
+    while (config->lane_batches < (uint32_t)wr_options_int(bag, "ring_batches")) {
+        config->lane_batches *= 2;
+    }
+    config->commit_interval_us = wr_options_int(bag, "default_commit_interval");
+    wr_hash_mask = strcmp(wr_options_text(bag, "test_hash"), "zero") == 0 ? 0 : UINT64_MAX;
+    return WR_OK;
+}

@@ -1,0 +1,626 @@
+#include "run/scan.h"
+
+#include "base/assert.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "decode/metadata.h"
+#include "run/worker.h"
+
+/* Batches of one scan that may be out at once: those in the lanes to sink workers and back, one under
+ * construction, one ready, and some that windows' late rows or partitions hold for a moment. */
+static uint32_t pool_limit(const struct wr_pipeline *p)
+{
+    uint32_t limit = 4;
+    limit += p->config.lane_batches * (p->plan->sink_count + 1); /* lanes to sinks, each direction shared */
+    return limit;
+}
+
+static wr_status open_decoder(const struct wr_scan *scan, const struct wr_schema *schema,
+                              struct wr_decoder **decoder, struct wr_error *err)
+{
+    const struct wr_decoder_ops *ops = wr_decoder_find(scan->plan->format);
+    wr_ensure(ops != NULL, err, WR_CLASS_USER, "source \"%s\": there is no format '%s'",
+              scan->plan->name, scan->plan->format);
+    return wr_decoder_create(decoder, ops, schema, scan->plan->options, err);
+}
+
+static wr_status open_expressions(struct wr_scan *scan, struct wr_error *err)
+{
+    const struct wr_plan_source *plan = scan->plan;
+    const struct wr_slice text = scan->pipeline->plan->text;
+    if (plan->watermark != NULL && plan->watermark_delay_us < 0) {
+        WR_TRY(wr_eval_create(&scan->watermark, plan->watermark, &plan->scan, text, err));
+    }
+    scan->computed = wr_calloc(plan->scan.count + 1, sizeof(struct wr_eval *));
+    for (uint32_t c = 0; plan->computed != NULL && c < plan->scan.count; c++) {
+        if (plan->computed[c] != NULL) {
+            WR_TRY(wr_eval_create(&scan->computed[c], plan->computed[c], &plan->scan, text, err));
+        }
+    }
+    return WR_OK;
+}
+
+wr_status wr_scan_open(struct wr_scan *scan, struct wr_worker *worker, uint32_t source,
+                       struct wr_error *err)
+{
+    struct wr_pipeline *p = worker->pipeline;
+    *scan = (struct wr_scan){ .pipeline = p, .worker = worker, .source = source };
+    scan->plan = &p->plan->sources[source];
+    scan->counters = &worker->source_counters[source];
+    scan->ops = p->source_ops[source];
+    scan->passed_us = WR_TIME_MIN;
+    scan->header_split = UINT32_MAX;
+    scan->pool = wr_batch_pool_create(&scan->plan->scan, p->config.batch_rows, pool_limit(p));
+    if (!scan->ops->makes_columns) {
+        WR_TRY_IN(open_decoder(scan, &scan->plan->scan, &scan->decoder, err), err, "source \"%s\"",
+                  scan->plan->name);
+    }
+    WR_TRY_IN(open_expressions(scan, err), err, "source \"%s\"", scan->plan->name);
+    WR_TRY_IN(scan->ops->reader_open(&scan->reader, p->sources[source], worker->index, worker->io,
+                                     err),
+              err, "source \"%s\" (%s)", scan->plan->name, scan->ops->name);
+    return WR_OK;
+}
+
+void wr_scan_close(struct wr_scan *scan)
+{
+    if (scan->plan == NULL) {
+        return;
+    }
+    wr_batch_release(scan->ready);
+    wr_batch_pool_destroy(scan->pool);
+    wr_batch_pool_destroy(scan->late_pool);
+    if (scan->reader != NULL) {
+        scan->ops->reader_close(scan->reader);
+    }
+    wr_decoder_destroy(scan->decoder);
+    wr_decoder_destroy(scan->late_decoder);
+    wr_faults_deinit(&scan->faults);
+    wr_eval_faults_deinit(&scan->eval_faults);
+    wr_eval_destroy(scan->watermark);
+    for (uint32_t c = 0; scan->computed != NULL && c < scan->plan->scan.count; c++) {
+        wr_eval_destroy(scan->computed[c]);
+    }
+    free(scan->computed);
+    for (uint32_t s = 0; s < scan->split_capacity; s++) {
+        if (scan->splits[s] != NULL) {
+            free(scan->splits[s]->name);
+            free(scan->splits[s]->header);
+            free(scan->splits[s]->ledger);
+            free(scan->splits[s]);
+        }
+    }
+    free(scan->splits);
+    *scan = (struct wr_scan){ 0 };
+}
+
+/* ---- splits ---- */
+
+static bool feeds(const struct wr_plan_sink *sink, uint32_t source)
+{
+    for (uint32_t i = 0; i < sink->source_count; i++) {
+        if (sink->sources[i] == source) {
+            return sink->feed == WR_FEED_QUERY;
+        }
+    }
+    return false;
+}
+
+static struct wr_scan_split *split_at(struct wr_scan *scan, uint32_t index)
+{
+    wr_assert(index < scan->split_capacity && scan->splits[index] != NULL);
+    return scan->splits[index];
+}
+
+/* A split that becomes active may not bring rows below what is out: see watermark_hub.h. */
+static void activate(struct wr_scan *scan, struct wr_scan_split *split)
+{
+    int64_t floor = wr_hub_activate(&scan->pipeline->hub, scan->source, scan->worker->index);
+    if (scan->passed_us > floor) {
+        floor = scan->passed_us; /* other splits of this worker may be ahead of the world */
+    }
+    split->state = WR_SPLIT_ACTIVE;
+    if (floor > split->watermark_us) {
+        split->watermark_us = floor;
+    }
+}
+
+static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
+{
+    if (poll->split >= scan->split_capacity) {
+        const uint32_t capacity = poll->split + 1 + poll->split / 2 + 8;
+        scan->splits = wr_realloc(scan->splits, capacity * sizeof(struct wr_scan_split *));
+        memset(scan->splits + scan->split_capacity, 0,
+               (capacity - scan->split_capacity) * sizeof(struct wr_scan_split *));
+        scan->split_capacity = capacity;
+    }
+    struct wr_scan_split *split = scan->splits[poll->split];
+    if (split == NULL) {
+        split = wr_calloc(1, sizeof *split);
+        split->index = poll->split;
+        split->watermark_us = WR_TIME_MIN;
+        split->max_event_us = WR_TIME_MIN;
+        split->ledger = wr_calloc(scan->pipeline->plan->sink_count + 1, sizeof *split->ledger);
+        for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+            if (feeds(&scan->pipeline->plan->sinks[k], scan->source)) {
+                split->ledger[k] = wr_worker_ledger(scan->worker, k, scan->source, poll->split);
+            }
+        }
+        scan->splits[poll->split] = split;
+    }
+    free(split->name);
+    split->name = wr_strdup(poll->split_name != NULL ? poll->split_name : "");
+    split->topic = poll->topic;
+    split->partition = poll->partition;
+    split->next_position = poll->next_position;
+    split->caught_up_since_ns = INT64_MAX;
+    activate(scan, split);
+}
+
+/* ---- dead letters ---- */
+
+static void origin_of(const struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
+                      struct wr_side_origin *origin)
+{
+    const struct wr_scan_split *split = scan->splits[batch->origin.split];
+    *origin = (struct wr_side_origin){ .source_name = scan->plan->name,
+                                       .split_name = split->name,
+                                       .position = batch->origin.position_first + row,
+                                       .timestamp_us = batch->ingest_us,
+                                       .ingest_us = batch->ingest_us };
+    if (batch->records != NULL) {
+        origin->records = batch->records;
+        origin->record = row;
+        origin->position = batch->records->items[row].position;
+        origin->timestamp_us = batch->records->items[row].timestamp_us;
+    }
+}
+
+void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
+                         const char *message, const char *field)
+{
+    wr_counter_add(&scan->counters->dead, 1);
+    struct wr_side_origin origin;
+    origin_of(scan, batch, row, &origin);
+    if (scan->plan->on_error == WR_ON_ERROR_SINK) {
+        wr_side_rows_dead_letter(scan->worker->side, scan->plan->error_sink, &origin,
+                                 (struct wr_slice){ 0 }, message, field);
+    } else if (scan->plan->on_error == WR_ON_ERROR_FAIL) {
+        struct wr_error err;
+        (void)wr_fail(&err, WR_CLASS_FATAL, "source \"%s\" (%s): %s, position %lld: %s",
+                      scan->plan->name, scan->ops->name, origin.split_name,
+                      (long long)origin.position, message);
+        if (field != NULL && field[0] != '\0') {
+            wr_error_detail(&err, "field %s", field);
+        }
+        wr_error_hint(&err, "on_error = 'fail' stops here; name a side sink (on_error = '%s_bad') to "
+                            "keep such records and go on",
+                      scan->plan->name);
+        wr_epoch_fail(&scan->pipeline->board, &err);
+    }
+}
+
+/* A row that no query sees: counted for each sink of the source. */
+static void refuse(struct wr_scan *scan, struct wr_scan_split *split, const struct wr_batch *batch,
+                   uint32_t row, const char *message, const char *field)
+{
+    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+        if (split->ledger[k] != NULL) {
+            split->ledger[k]->dead_lettered++;
+        }
+    }
+    wr_scan_dead_letter(scan, batch, row, message, field);
+}
+
+/* ---- late rows ---- */
+
+static struct wr_batch *decode_all_columns(struct wr_scan *scan, const struct wr_batch *batch,
+                                           uint32_t row)
+{
+    if (scan->late_decoder == NULL) {
+        struct wr_error err;
+        if (open_decoder(scan, &scan->plan->declared, &scan->late_decoder, &err) != WR_OK) {
+            return NULL; /* the same options made the scan's decoder; only its own columns remain */
+        }
+        scan->late_pool = wr_batch_pool_create(&scan->plan->declared, 1, 2);
+    }
+    struct wr_records one = *batch->records;
+    one.items = &batch->records->items[row];
+    one.count = 1;
+    struct wr_batch *all = wr_batch_take(scan->late_pool);
+    struct wr_faults faults = { 0 }; /* a late row was decodable once; what the scan left out may not be */
+    wr_decoder_decode(scan->late_decoder, &one, all, &faults);
+    wr_faults_deinit(&faults);
+    return all;
+}
+
+static bool scan_has_all(const struct wr_plan_source *plan)
+{
+    uint32_t own = 0;
+    for (uint32_t c = 0; c < plan->scan.count; c++) {
+        own += plan->scan.fields[c].declared < plan->declared.count;
+    }
+    return own == plan->declared.count;
+}
+
+void wr_scan_late(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row, uint32_t sink,
+                  int64_t lateness_us)
+{
+    wr_counter_add(&scan->counters->late, 1);
+    const struct wr_plan_source *plan = scan->plan;
+    if (plan->late_sink == UINT32_MAX) {
+        return;
+    }
+    const uint32_t count = plan->declared.count;
+    const struct wr_column *columns[WR_COLUMNS_MAX] = { 0 };
+    struct wr_batch *all = NULL;
+    uint32_t at = row;
+    const struct wr_batch *root = batch;
+    while (root->parent != NULL) {
+        root = root->parent; /* rows are never renumbered: the scan's own batch has the same row */
+    }
+    if (!scan_has_all(plan) && root->records != NULL) {
+        all = decode_all_columns(scan, root, row);
+        at = 0;
+    }
+    for (uint32_t c = 0; all != NULL && c < count; c++) {
+        columns[c] = &all->columns[c];
+    }
+    for (uint32_t c = 0; all == NULL && c < plan->scan.count && c < root->columns_count; c++) {
+        if (plan->scan.fields[c].declared < count) {
+            columns[plan->scan.fields[c].declared] = &root->columns[c];
+        }
+    }
+    struct wr_side_origin origin;
+    origin_of(scan, root, row, &origin);
+    wr_side_rows_late(scan->worker->side, plan->late_sink, &origin, columns, count, at,
+                      scan->pipeline->plan->sinks[sink].name, lateness_us);
+    wr_batch_release(all);
+}
+
+/* ---- a batch's way into the operators ---- */
+
+static void drop_row(struct wr_batch *batch, uint32_t row)
+{
+    if (batch->sel == NULL) {
+        for (uint32_t i = 0; i < batch->rows; i++) {
+            batch->sel_storage[i] = i;
+        }
+        batch->sel = batch->sel_storage;
+        batch->sel_count = batch->rows;
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < batch->sel_count; i++) {
+        if (batch->sel[i] != row) {
+            batch->sel[kept++] = batch->sel[i];
+        }
+    }
+    batch->sel_count = kept;
+}
+
+static void compute_columns(struct wr_scan *scan, struct wr_scan_split *split,
+                            struct wr_batch *batch, struct wr_time now)
+{
+    for (uint32_t c = 0; c < scan->plan->scan.count; c++) {
+        if (scan->computed[c] == NULL) {
+            continue;
+        }
+        struct wr_column result;
+        scan->eval_faults.count = 0;
+        wr_eval_run(scan->computed[c], batch, now.wall_us, &batch->arena, &scan->eval_faults,
+                    &result);
+        memcpy(batch->columns[c].values, result.values,
+               (size_t)batch->rows * wr_type_width(result.type));
+        if (result.validity != NULL) {
+            memcpy(wr_batch_nullable(batch, c), result.validity, WR_BITMAP_BYTES(batch->rows));
+        }
+        for (uint32_t f = 0; f < scan->eval_faults.count; f++) {
+            const struct wr_eval_fault *fault = &scan->eval_faults.items[f];
+            refuse(scan, split, batch, fault->row, fault->message, scan->plan->scan.fields[c].name);
+            drop_row(batch, fault->row);
+        }
+    }
+}
+
+/* Event times that lie too far ahead of the record's own time would make everything after them late. */
+static void drop_rows_ahead(struct wr_scan *scan, struct wr_scan_split *split,
+                            struct wr_batch *batch, struct wr_time now)
+{
+    const int64_t ahead = scan->plan->max_ahead_us;
+    const struct wr_column *time = &batch->columns[scan->plan->event_time];
+    const int64_t *ts = time->values;
+    if (ahead < 0) {
+        return;
+    }
+    int64_t newest = WR_TIME_MIN;
+    for (uint32_t i = 0; i < batch->rows; i++) {
+        newest = ts[i] > newest ? ts[i] : newest; /* dead and NULL rows hold zero */
+    }
+    /* Cheap bound: the first record's stamp is close to all others of the batch. */
+    const int64_t first = batch->records != NULL ? batch->records->items[0].timestamp_us
+                                                 : WR_RECORD_NO_TIME;
+    const int64_t base = first != WR_RECORD_NO_TIME && first < now.wall_us ? first : now.wall_us;
+    int64_t bound;
+    if (!__builtin_add_overflow(base, ahead, &bound) && newest <= bound) {
+        return;
+    }
+    for (uint32_t i = 0; i < batch->rows; i++) {
+        int64_t stamp = batch->records != NULL ? batch->records->items[i].timestamp_us : now.wall_us;
+        stamp = stamp == WR_RECORD_NO_TIME ? now.wall_us : stamp;
+        if (ts[i] <= WR_TIME_MAX - ahead && ts[i] - ahead <= stamp) {
+            continue;
+        }
+        bool live = !wr_column_is_null(time, i);
+        if (live && batch->sel != NULL) {
+            live = false;
+            for (uint32_t k = 0; k < batch->sel_count && !live; k++) {
+                live = batch->sel[k] == i;
+            }
+        }
+        if (live) {
+            refuse(scan, split, batch, i,
+                   "event time is more than max_ahead ahead of the record's own time",
+                   scan->plan->scan.fields[scan->plan->event_time].name);
+            drop_row(batch, i);
+        }
+    }
+}
+
+/* (1): fills wm_storage with the running maximum, row by row, over live rows with an event time. */
+static void track_watermark(struct wr_scan *scan, struct wr_scan_split *split,
+                            struct wr_batch *batch, struct wr_time now)
+{
+    struct wr_column result = batch->columns[scan->plan->event_time];
+    int64_t delay = scan->plan->watermark_delay_us;
+    if (scan->watermark != NULL) {
+        scan->eval_faults.count = 0;
+        wr_eval_run(scan->watermark, batch, now.wall_us, &batch->arena, &scan->eval_faults, &result);
+        for (uint32_t f = 0; f < scan->eval_faults.count; f++) {
+            refuse(scan, split, batch, scan->eval_faults.items[f].row,
+                   scan->eval_faults.items[f].message, "WATERMARK");
+            drop_row(batch, scan->eval_faults.items[f].row);
+        }
+        delay = 0;
+    }
+    const int64_t *mark = result.values;
+    int64_t high = split->watermark_us;
+    int64_t newest = split->max_event_us;
+    if (batch->sel == NULL && result.validity == NULL) {
+        for (uint32_t i = 0; i < batch->rows; i++) {
+            const int64_t m = mark[i] < INT64_MIN + delay ? INT64_MIN : mark[i] - delay;
+            batch->wm_storage[i] = high;
+            high = m > high ? m : high;
+            newest = mark[i] > newest ? mark[i] : newest;
+        }
+    } else {
+        uint32_t next = 0;
+        for (uint32_t i = 0; i < batch->rows; i++) {
+            batch->wm_storage[i] = high;
+            bool live = true;
+            if (batch->sel != NULL) {
+                live = next < batch->sel_count && batch->sel[next] == i;
+                next += live;
+            }
+            if (live && !wr_column_is_null(&result, i)) {
+                const int64_t m = mark[i] < INT64_MIN + delay ? INT64_MIN : mark[i] - delay;
+                high = m > high ? m : high;
+                newest = mark[i] > newest ? mark[i] : newest;
+            }
+        }
+    }
+    batch->origin.wm_before = batch->wm_storage;
+    batch->origin.wm_low = split->watermark_us;
+    batch->origin.wm_high = batch->rows > 0 ? batch->wm_storage[batch->rows - 1] : high;
+    if (high > split->watermark_us) {
+        split->watermark_us = high;
+        scan->newest_ingest_us = batch->ingest_us;
+        scan->watermark_moved = true;
+    }
+    split->max_event_us = newest;
+}
+
+static void push(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
+                 struct wr_time now)
+{
+    batch->origin.source = scan->source;
+    batch->origin.split = split->index;
+    batch->origin.lateness_us = scan->plan->lateness_us;
+    batch->origin.wm_before = NULL;
+    batch->origin.wm_low = split->watermark_us;
+    batch->origin.wm_high = split->watermark_us;
+    compute_columns(scan, split, batch, now);
+    if (scan->plan->event_time != WR_NO_COLUMN) {
+        drop_rows_ahead(scan, split, batch, now);
+        if (scan->plan->watermark != NULL) {
+            track_watermark(scan, split, batch, now);
+        }
+    }
+    wr_exec_push(scan->worker->exec, scan->source, batch, now);
+}
+
+static void count_read(struct wr_scan *scan, struct wr_scan_split *split, uint32_t rows)
+{
+    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+        if (split->ledger[k] != NULL) {
+            split->ledger[k]->read += rows;
+        }
+    }
+    wr_counter_add(&scan->counters->rows, rows);
+}
+
+/* Files of one source may order their columns differently. */
+static void use_header(struct wr_scan *scan, struct wr_scan_split *split)
+{
+    if (split->header == NULL || scan->header_split == split->index) {
+        return;
+    }
+    struct wr_error err;
+    if (wr_decoder_header(scan->decoder, wr_slice_of(split->header), &err) == WR_FAIL) {
+        wr_error_prefix(&err, "source \"%s\" (%s): %s", scan->plan->name, scan->ops->name,
+                        split->name);
+        wr_epoch_fail(&scan->pipeline->board, &err);
+    }
+    scan->header_split = split->index;
+}
+
+static void set_header(struct wr_scan *scan, const struct wr_poll *poll)
+{
+    struct wr_scan_split *split = split_at(scan, poll->split);
+    free(split->header);
+    split->header = wr_malloc(poll->header.bytes + 1);
+    memcpy(split->header, poll->header.data, poll->header.bytes);
+    split->header[poll->header.bytes] = '\0';
+    scan->header_split = UINT32_MAX;
+}
+
+static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
+                           struct wr_batch *batch, struct wr_records *records, struct wr_time now)
+{
+    batch->records = records; /* takes the poll's reference */
+    const struct wr_record *last = &records->items[records->count - 1];
+    batch->ingest_us = last->timestamp_us != WR_RECORD_NO_TIME ? last->timestamp_us : now.wall_us;
+    batch->origin.split = split->index;
+    use_header(scan, split);
+    wr_faults_reset(&scan->faults);
+    wr_decoder_decode(scan->decoder, records, batch, &scan->faults);
+    wr_metadata_fill(batch, scan->plan->metadata_column, records, split->topic, split->partition);
+    for (uint32_t f = 0; f < scan->faults.count; f++) {
+        refuse(scan, split, batch, scan->faults.items[f].row, scan->faults.items[f].message,
+               scan->faults.items[f].field);
+    }
+    wr_counter_add(&scan->counters->bytes, records->payload_bytes);
+}
+
+/* One poll's rows. Takes the ready batch. */
+static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
+{
+    struct wr_scan_split *split = split_at(scan, poll->split);
+    struct wr_batch *batch = scan->ready;
+    scan->ready = NULL;
+    const uint32_t rows = poll->records != NULL ? poll->records->count : batch->rows;
+    if (rows == 0) {
+        wr_records_release(poll->records);
+        wr_batch_release(batch);
+        return 0;
+    }
+    if (split->state != WR_SPLIT_ACTIVE) {
+        activate(scan, split);
+    }
+    split->caught_up_since_ns = INT64_MAX;
+    split->next_position = poll->next_position;
+    count_read(scan, split, rows);
+    if (poll->records != NULL) {
+        decode_records(scan, split, batch, poll->records, now);
+    }
+    push(scan, split, batch, now);
+    return rows;
+}
+
+static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
+{
+    switch (poll->kind) {
+    case WR_POLL_SPLIT_OPENED: split_opened(scan, poll); break;
+    case WR_POLL_SPLIT_HEADER: set_header(scan, poll); break;
+    case WR_POLL_SPLIT_CAUGHT_UP:
+        split_at(scan, poll->split)->caught_up_since_ns = now.mono_ns;
+        break;
+    case WR_POLL_SPLIT_ENDED:
+    case WR_POLL_SPLIT_REVOKED: split_at(scan, poll->split)->state = WR_SPLIT_ENDED; break;
+    case WR_POLL_FINISHED: scan->finished = true; break;
+    case WR_POLL_NOTHING:
+    case WR_POLL_ROWS: break;
+    }
+}
+
+uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_budget,
+                      wr_status *status, struct wr_error *err)
+{
+    uint32_t read = 0;
+    *status = WR_OK;
+    while (read < rows_budget && !scan->finished) {
+        if (scan->ready == NULL) {
+            if (!wr_batch_pool_has_room(scan->pool)) {
+                break;
+            }
+            scan->ready = wr_batch_take(scan->pool);
+        }
+        struct wr_poll poll = { 0 };
+        *status = scan->ops->poll(scan->reader, now, scan->ops->makes_columns ? scan->ready : NULL,
+                                  &poll, err);
+        if (*status != WR_OK || poll.kind == WR_POLL_NOTHING) {
+            break;
+        }
+        if (poll.kind == WR_POLL_ROWS) {
+            read += take_rows(scan, &poll, now);
+        } else {
+            handle_event(scan, &poll, now);
+        }
+    }
+    return read;
+}
+
+/* ---- watermark of the scan ---- */
+
+void wr_scan_watermark(struct wr_scan *scan, struct wr_time now)
+{
+    int64_t low = WR_TIME_MAX;
+    bool active = false;
+    for (uint32_t s = 0; s < scan->split_capacity; s++) {
+        struct wr_scan_split *split = scan->splits[s];
+        if (split == NULL || split->state != WR_SPLIT_ACTIVE) {
+            continue;
+        }
+        if (split->caught_up_since_ns != INT64_MAX &&
+            now.mono_ns - split->caught_up_since_ns >= scan->plan->idle_timeout_us * 1000) {
+            split->state = WR_SPLIT_IDLE;
+            continue;
+        }
+        active = true;
+        low = split->watermark_us < low ? split->watermark_us : low;
+    }
+    const int64_t emitted = wr_hub_report(&scan->pipeline->hub, scan->source, scan->worker->index,
+                                          active, scan->finished, low);
+    const int64_t mine = active ? low : (scan->finished ? WR_TIME_MAX : emitted);
+    if (mine > scan->passed_us) {
+        scan->passed_us = mine; /* (4) */
+        wr_exec_watermark(scan->worker->exec, scan->source, mine, scan->newest_ingest_us, now);
+    }
+}
+
+int64_t wr_scan_deadline_ns(const struct wr_scan *scan)
+{
+    if (scan->finished) {
+        return INT64_MAX;
+    }
+    int64_t deadline = scan->ops->deadline_ns != NULL ? scan->ops->deadline_ns(scan->reader)
+                                                      : INT64_MAX;
+    for (uint32_t s = 0; s < scan->split_capacity; s++) {
+        const struct wr_scan_split *split = scan->splits[s];
+        if (split != NULL && split->state == WR_SPLIT_ACTIVE &&
+            split->caught_up_since_ns != INT64_MAX) {
+            const int64_t at = split->caught_up_since_ns + scan->plan->idle_timeout_us * 1000;
+            deadline = at < deadline ? at : deadline;
+        }
+    }
+    return deadline;
+}
+
+void wr_scan_cut(const struct wr_scan *scan, struct wr_epoch_cut *cut)
+{
+    for (uint32_t s = 0; s < scan->split_capacity; s++) {
+        const struct wr_scan_split *split = scan->splits[s];
+        if (split == NULL) {
+            continue;
+        }
+        if (cut->split_count == cut->split_capacity) {
+            cut->split_capacity = cut->split_capacity * 2 + 8;
+            cut->splits = wr_realloc(cut->splits, cut->split_capacity * sizeof *cut->splits);
+        }
+        struct wr_split_cut *at = &cut->splits[cut->split_count++];
+        *at = (struct wr_split_cut){ .source = scan->source,
+                                     .split = split->index,
+                                     .next_position = split->next_position,
+                                     .max_event_us = split->max_event_us };
+        snprintf(at->name, sizeof at->name, "%s", split->name);
+    }
+}
