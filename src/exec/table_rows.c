@@ -1,0 +1,334 @@
+/* table_rows.c: open addressing with linear probing over packed rows. */
+#include "exec/table_rows.h"
+
+#include "base/assert.h"
+#include "base/heap.h"
+
+#define INDEX_LOG2_FIRST 5u /* 32 slots: a window of few keys costs one cache line or two */
+#define INDEX_LOG2_MAX 31u
+/* A removed row has this in its first word (a pointer elsewhere, so never all ones); the next free number follows. */
+#define REMOVED UINT64_MAX
+
+void wr_table_shape_deinit(struct wr_table_shape *shape)
+{
+    for (uint32_t i = 0; i < WR_INDEX_CLASSES + 1; i++) {
+        void *at = i == WR_INDEX_CLASSES ? shape->free_chunks : shape->free_index[i];
+        while (at != NULL) {
+            void *next;
+            memcpy(&next, at, sizeof next);
+            free(at);
+            at = next;
+        }
+    }
+    shape->free_chunks = NULL;
+    memset(shape->free_index, 0, sizeof shape->free_index);
+}
+
+static void *list_take(void **list)
+{
+    void *taken = *list;
+    if (taken != NULL) {
+        memcpy(list, taken, sizeof(void *));
+    }
+    return taken;
+}
+
+static void list_give(void **list, void *block)
+{
+    memcpy(block, list, sizeof(void *));
+    *list = block;
+}
+
+static size_t chunk_bytes(const struct wr_table_shape *shape)
+{
+    /* Comparisons load whole words, so the last row may be read up to 7 bytes beyond its end. */
+    return ((size_t)shape->stride << shape->chunk_shift) + 8;
+}
+
+void wr_table_init(struct wr_table *table, struct wr_table_shape *shape)
+{
+    memset(table, 0, sizeof *table);
+    table->shape = shape;
+    wr_arena_init(&table->texts, 0);
+}
+
+void wr_table_empty(struct wr_table *table)
+{
+    struct wr_table_shape *shape = table->shape;
+    if (shape->keys_in_pool) {
+        wr_assert(table->live == 0); /* their texts would leak */
+    }
+    for (uint32_t i = 0; i < table->chunk_count; i++) {
+        list_give(&shape->free_chunks, table->chunks[i]);
+    }
+    if (table->index != NULL) {
+        list_give(&shape->free_index[table->index_log2], table->index);
+    }
+    table->chunk_count = 0;
+    table->index = NULL;
+    table->index_log2 = 0;
+    table->rows = 0;
+    table->live = 0;
+    table->free_row = 0;
+    wr_arena_reset(&table->texts);
+}
+
+void wr_table_deinit(struct wr_table *table)
+{
+    if (table->shape == NULL) {
+        return;
+    }
+    wr_table_empty(table);
+    free(table->chunks);
+    wr_arena_deinit(&table->texts);
+    memset(table, 0, sizeof *table);
+}
+
+size_t wr_table_bytes(const struct wr_table *table)
+{
+    if (table->shape == NULL) {
+        return 0;
+    }
+    size_t bytes = table->chunk_count * chunk_bytes(table->shape) +
+                   table->chunk_capacity * sizeof(uint8_t *) + table->texts.held_bytes;
+    if (table->index != NULL) {
+        bytes += (size_t)4 << table->index_log2;
+    }
+    return bytes;
+}
+
+uint64_t wr_table_hash_slow(const struct wr_table_shape *shape, const uint64_t *image)
+{
+    uint64_t h = 0x9e3779b97f4a7c15ULL;
+    uint32_t word = 0;
+    for (uint32_t v = 0; v < shape->view_count; v++, word += 2) {
+        struct wr_view view;
+        memcpy(&view, image + word, sizeof view);
+        uint64_t second = image[word + 1];
+        if (view.bytes > WR_VIEW_INLINE_BYTES) {
+            second = wr_hash_bytes_raw(view.data, view.bytes);
+        }
+        h = wr_table_mum(image[word] ^ h, second ^ 0xe7037ed1a0b428dbULL);
+    }
+    for (; word < shape->key_words; word++) {
+        h = wr_table_mum(image[word] ^ h, 0xa0761d6478bd642fULL);
+    }
+    return wr_table_mum(h, 0x8ebc6af09c88c6e3ULL) & wr_hash_mask;
+}
+
+bool wr_table_key_equal_slow(const struct wr_table_shape *shape, const uint8_t *row,
+                             const uint64_t *image)
+{
+    const uint8_t *key = row + shape->key_offset;
+    const uint32_t last = shape->key_words - 1;
+    uint32_t word = 0;
+    for (uint32_t v = 0; v < shape->view_count; v++, word += 2) {
+        struct wr_view a;
+        struct wr_view b;
+        memcpy(&a, key + 8 * (size_t)word, sizeof a);
+        memcpy(&b, image + word, sizeof b);
+        if (!wr_view_equal(&a, &b)) {
+            return false;
+        }
+    }
+    for (; word <= last; word++) {
+        const uint64_t mask = word == last ? shape->last_mask : UINT64_MAX;
+        if (((wr_load_u64(key + 8 * (size_t)word) ^ image[word]) & mask) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void wr_table_image(const struct wr_table_shape *shape, const uint8_t *row, uint64_t *image)
+{
+    memcpy(image, row + shape->key_offset, 8 * (size_t)shape->key_words);
+    image[shape->key_words - 1] &= shape->last_mask;
+}
+
+uint8_t *wr_table_find(const struct wr_table *table, const uint64_t *image, uint64_t hash,
+                       uint32_t *number)
+{
+    if (table->index == NULL) {
+        return NULL;
+    }
+    const uint32_t mask = (1u << table->index_log2) - 1;
+    const uint32_t top = (uint32_t)(hash >> 32);
+    const uint32_t tag = top << table->index_log2;
+    for (uint32_t slot = top >> (32 - table->index_log2);; slot = (slot + 1) & mask) {
+        const uint32_t entry = table->index[slot];
+        if (entry == 0) {
+            return NULL;
+        }
+        if ((entry & ~mask) == tag) {
+            uint8_t *row = wr_table_row(table, (entry & mask) - 1);
+            if (wr_table_key_equal(table->shape, row, image)) {
+                if (number != NULL) {
+                    *number = (entry & mask) - 1;
+                }
+                return row;
+            }
+        }
+    }
+}
+
+static void index_put(struct wr_table *table, uint64_t hash, uint32_t number)
+{
+    const uint32_t log2 = table->index_log2;
+    const uint32_t mask = (1u << log2) - 1;
+    const uint32_t top = (uint32_t)(hash >> 32);
+    uint32_t slot = top >> (32 - log2);
+    while (table->index[slot] != 0) {
+        slot = (slot + 1) & mask;
+    }
+    table->index[slot] = (top << log2) | (number + 1);
+}
+
+static uint32_t *index_take(struct wr_table_shape *shape, uint32_t log2)
+{
+    const size_t bytes = (size_t)4 << log2;
+    uint32_t *index = list_take(&shape->free_index[log2]);
+    if (index == NULL) {
+        return wr_calloc(1, bytes);
+    }
+    memset(index, 0, bytes);
+    return index;
+}
+
+static uint64_t row_hash(const struct wr_table *table, uint32_t number, uint64_t *image)
+{
+    wr_table_image(table->shape, wr_table_row(table, number), image);
+    return wr_table_hash(table->shape, image);
+}
+
+static void index_grow(struct wr_table *table)
+{
+    uint32_t *old = table->index;
+    const uint32_t old_log2 = table->index_log2;
+    table->index_log2 = old == NULL ? INDEX_LOG2_FIRST : old_log2 + 1;
+    wr_assert(table->index_log2 < INDEX_LOG2_MAX);
+    table->index = index_take(table->shape, table->index_log2);
+    if (old == NULL) {
+        return;
+    }
+    uint64_t image[table->shape->key_words];
+    const uint32_t mask = (1u << old_log2) - 1;
+    for (uint32_t slot = 0; slot <= mask; slot++) {
+        if (old[slot] != 0) {
+            const uint32_t number = (old[slot] & mask) - 1;
+            index_put(table, row_hash(table, number, image), number);
+        }
+    }
+    list_give(&table->shape->free_index[old_log2], old);
+}
+
+static uint32_t row_take(struct wr_table *table)
+{
+    struct wr_table_shape *shape = table->shape;
+    if (table->free_row != 0) {
+        const uint32_t number = table->free_row - 1;
+        memcpy(&table->free_row, wr_table_row(table, number) + 8, 4);
+        return number;
+    }
+    const uint32_t number = table->rows++;
+    if (number >> shape->chunk_shift == table->chunk_count) {
+        if (table->chunk_count == table->chunk_capacity) {
+            table->chunk_capacity = table->chunk_capacity == 0 ? 4 : table->chunk_capacity * 2;
+            table->chunks =
+                wr_realloc(table->chunks, table->chunk_capacity * sizeof *table->chunks);
+        }
+        void *chunk = list_take(&shape->free_chunks);
+        table->chunks[table->chunk_count++] =
+            chunk != NULL ? chunk : wr_malloc(chunk_bytes(shape));
+    }
+    return number;
+}
+
+static void keep_texts(struct wr_table *table, uint8_t *key)
+{
+    for (uint32_t v = 0; v < table->shape->view_count; v++) {
+        struct wr_view view;
+        memcpy(&view, key + 16 * (size_t)v, sizeof view);
+        if (view.bytes > WR_VIEW_INLINE_BYTES) {
+            char *copy = table->shape->keys_in_pool
+                             ? wr_state_alloc(table->shape->pool, view.bytes)
+                             : wr_arena_alloc(&table->texts, view.bytes);
+            memcpy(copy, view.data, view.bytes);
+            view.data = copy;
+            memcpy(key + 16 * (size_t)v, &view, sizeof view);
+        }
+    }
+}
+
+uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint64_t hash,
+                             uint32_t *number)
+{
+    struct wr_table_shape *shape = table->shape;
+    if (table->index == NULL || table->live + 1ull > (7ull << table->index_log2) / 8) {
+        index_grow(table);
+    }
+    const uint32_t taken = row_take(table);
+    index_put(table, hash, taken);
+    table->live++;
+    uint8_t *row = wr_table_row(table, taken);
+    const uint32_t key_end = shape->key_offset + 8 * shape->key_words;
+    memset(row, 0, shape->stride);
+    /* The image's padding may reach into the state, or beyond the row's end: both are zero or not ours. */
+    memcpy(row + shape->key_offset, image,
+           key_end <= shape->stride ? 8 * (size_t)shape->key_words
+                                    : shape->stride - shape->key_offset);
+    keep_texts(table, row + shape->key_offset);
+    if (number != NULL) {
+        *number = taken;
+    }
+    return row;
+}
+
+/* Knuth 6.4, algorithm R: entries after the hole move up unless that would put them before their home slot. */
+static void index_close_gap(struct wr_table *table, uint32_t hole)
+{
+    const uint32_t mask = (1u << table->index_log2) - 1;
+    uint64_t image[table->shape->key_words];
+    for (uint32_t slot = (hole + 1) & mask; table->index[slot] != 0; slot = (slot + 1) & mask) {
+        const uint64_t hash = row_hash(table, (table->index[slot] & mask) - 1, image);
+        const uint32_t home = (uint32_t)(hash >> 32) >> (32 - table->index_log2);
+        if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+            table->index[hole] = table->index[slot];
+            hole = slot;
+        }
+    }
+    table->index[hole] = 0;
+}
+
+void wr_table_remove(struct wr_table *table, uint32_t number)
+{
+    struct wr_table_shape *shape = table->shape;
+    wr_dassert(shape->key_offset >= 16);
+    const uint32_t mask = (1u << table->index_log2) - 1;
+    uint64_t image[shape->key_words];
+    const uint64_t hash = row_hash(table, number, image);
+    uint32_t slot = (uint32_t)(hash >> 32) >> (32 - table->index_log2);
+    while ((table->index[slot] & mask) != number + 1) {
+        slot = (slot + 1) & mask;
+    }
+    index_close_gap(table, slot);
+    uint8_t *row = wr_table_row(table, number);
+    if (shape->keys_in_pool) {
+        for (uint32_t v = 0; v < shape->view_count; v++) {
+            struct wr_view view;
+            memcpy(&view, row + shape->key_offset + 16 * (size_t)v, sizeof view);
+            if (view.bytes > WR_VIEW_INLINE_BYTES) {
+                wr_state_free(shape->pool, (void *)(uintptr_t)view.data, view.bytes);
+            }
+        }
+    }
+    wr_store_u64(row, REMOVED);
+    memcpy(row + 8, &table->free_row, 4);
+    table->free_row = number + 1;
+    table->live--;
+}
+
+bool wr_table_is_live(const struct wr_table *table, uint32_t number)
+{
+    return wr_load_u64(wr_table_row(table, number)) != REMOVED;
+}

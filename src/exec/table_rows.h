@@ -1,0 +1,166 @@
+/* table_rows.h: the hash table of window state: packed rows of key and aggregate state, found by key.
+ *
+ * A row is [prefix][key: views first, then the other columns][flag bits][aggregate states], unaligned and without
+ * padding where padding would cost more than it gains, because memory per open key is a promise (performance.md, P7).
+ * A key's image is the same bytes as in the row, padded with zeros to whole words; the bits after the key's NULL bits
+ * belong to the aggregates and are masked off in comparisons. The index holds 32 bits per slot: row number + 1 in
+ * the lower bits, a tag of the hash in those that the number leaves free.
+ *
+ * Ownership: a shape is shared by the tables of one operator and keeps their empty chunks and indexes for reuse;
+ * long key texts are copied: into the table's arena, or the pool where rows leave one by one (shape.keys_in_pool).
+ * Threads: one.
+ * Invariants:
+ *   (1) row pointers stay valid until the row is removed or the table is emptied
+ *   (2) the index is at most 7/8 full, and its row numbers are unique
+ *   (3) a new row is zero after its key: zero is the empty state of every aggregate
+ */
+#ifndef WR_EXEC_TABLE_ROWS_H
+#define WR_EXEC_TABLE_ROWS_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "batch/type.h"
+#include "exec/table_state.h"
+
+#define WR_INDEX_CLASSES 32u
+
+struct wr_table_shape {
+    uint32_t key_offset;  /* bytes before the key: links of HOP and SESSION */
+    uint32_t view_count;  /* key columns that are 16-byte views; they come first */
+    uint32_t key_words;   /* words of the padded image, 1 or more */
+    uint64_t last_mask;   /* of the image's last word */
+    uint32_t stride;      /* bytes of a row */
+    uint32_t chunk_shift; /* rows of a chunk: 1 << chunk_shift */
+    bool keys_in_pool;
+    struct wr_state_pool *pool;
+    void *free_chunks; /* list, through the first word */
+    void *free_index[WR_INDEX_CLASSES];
+};
+
+struct wr_table {
+    struct wr_table_shape *shape;
+    uint8_t **chunks;
+    uint32_t chunk_count;
+    uint32_t chunk_capacity;
+    uint32_t *index;      /* NULL until the first row */
+    uint32_t index_log2;
+    uint32_t rows;        /* row numbers given out, removed ones included */
+    uint32_t live;
+    uint32_t free_row;    /* head of the removed rows' list: row number + 1, 0 = none */
+    struct wr_arena texts;
+};
+
+void wr_table_shape_deinit(struct wr_table_shape *shape);
+
+void wr_table_init(struct wr_table *table, struct wr_table_shape *shape);
+/* Gives chunks and index back to the shape; the table can be filled again. States must have been released. */
+void wr_table_empty(struct wr_table *table);
+void wr_table_deinit(struct wr_table *table); /* accepts a zeroed one */
+size_t wr_table_bytes(const struct wr_table *table); /* memory held, pool blocks not included */
+
+static inline uint64_t wr_table_mum(uint64_t a, uint64_t b)
+{
+    const unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Hash of a key's image: the same on every worker, for it also names the shard. */
+uint64_t wr_table_hash_slow(const struct wr_table_shape *shape, const uint64_t *image);
+
+static inline uint64_t wr_table_hash(const struct wr_table_shape *shape, const uint64_t *image)
+{
+    uint64_t h = 0x9e3779b97f4a7c15ULL;
+    uint32_t word = 0;
+    for (uint32_t v = 0; v < shape->view_count; v++, word += 2) {
+        if ((uint32_t)image[word] > WR_VIEW_INLINE_BYTES) {
+            return wr_table_hash_slow(shape, image);
+        }
+        h = wr_table_mum(image[word] ^ h, image[word + 1] ^ 0xe7037ed1a0b428dbULL);
+    }
+    for (; word < shape->key_words; word++) {
+        h = wr_table_mum(image[word] ^ h, 0xa0761d6478bd642fULL);
+    }
+    return wr_table_mum(h, 0x8ebc6af09c88c6e3ULL) & wr_hash_mask;
+}
+
+static inline uint8_t *wr_table_row(const struct wr_table *table, uint32_t number)
+{
+    const uint32_t shift = table->shape->chunk_shift;
+    return table->chunks[number >> shift] +
+           (size_t)(number & ((1u << shift) - 1)) * table->shape->stride;
+}
+
+bool wr_table_key_equal_slow(const struct wr_table_shape *shape, const uint8_t *row,
+                             const uint64_t *image);
+
+static inline uint64_t wr_load_u64(const void *from)
+{
+    uint64_t word;
+    memcpy(&word, from, 8);
+    return word;
+}
+
+static inline void wr_store_u64(void *to, uint64_t word)
+{
+    memcpy(to, &word, 8);
+}
+
+static inline bool wr_table_key_equal(const struct wr_table_shape *shape, const uint8_t *row,
+                                      const uint64_t *image)
+{
+    const uint8_t *key = row + shape->key_offset;
+    const uint32_t last = shape->key_words - 1;
+    uint64_t differs = (wr_load_u64(key + 8 * (size_t)last) ^ image[last]) & shape->last_mask;
+    for (uint32_t w = 0; w < last; w++) {
+        differs |= wr_load_u64(key + 8 * (size_t)w) ^ image[w];
+    }
+    if (differs == 0) {
+        return true;
+    }
+    return shape->view_count > 0 && wr_table_key_equal_slow(shape, row, image);
+}
+
+/* The row of a key, or NULL. number (may be NULL) gets its row number. */
+uint8_t *wr_table_find(const struct wr_table *table, const uint64_t *image, uint64_t hash,
+                       uint32_t *number);
+uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint64_t hash,
+                             uint32_t *number);
+
+/* The row of a key, made when there is none (*made; the state is zero then). */
+static inline uint8_t *wr_table_get(struct wr_table *table, const uint64_t *image, uint64_t hash,
+                                    bool *made)
+{
+    *made = false;
+    if (__builtin_expect(table->index != NULL, 1)) {
+        const uint32_t log2 = table->index_log2;
+        const uint32_t mask = (1u << log2) - 1;
+        const uint32_t top = (uint32_t)(hash >> 32);
+        const uint32_t tag = top << log2;
+        uint32_t slot = top >> (32 - log2);
+        for (;; slot = (slot + 1) & mask) {
+            const uint32_t entry = table->index[slot];
+            if (entry == 0) {
+                break;
+            }
+            if ((entry & ~mask) == tag) {
+                uint8_t *row = wr_table_row(table, (entry & mask) - 1);
+                if (wr_table_key_equal(table->shape, row, image)) {
+                    return row;
+                }
+            }
+        }
+    }
+    *made = true;
+    return wr_table_insert_new(table, image, hash, NULL);
+}
+
+/* The key image of a row (key_words words). */
+void wr_table_image(const struct wr_table_shape *shape, const uint8_t *row, uint64_t *image);
+
+/* Frees a row; its aggregate state must have been released. */
+void wr_table_remove(struct wr_table *table, uint32_t number);
+
+/* For walks over all rows: false for a removed one. Only tables with a prefix remove rows. */
+bool wr_table_is_live(const struct wr_table *table, uint32_t number);
+
+#endif

@@ -1,0 +1,303 @@
+/* window.c: a WINDOW node's life: rows in, watermarks in, results out. */
+#include "exec/window.h"
+
+#include "base/assert.h"
+#include "base/heap.h"
+
+/* Pre-aggregated rows are sent off early beyond this many keys: a cache larger than L2 saves nothing. */
+#define LOCAL_KEYS_MAX 65536u
+
+static int64_t greatest_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static void scratch_create(struct wr_window *w)
+{
+    const size_t n = WR_BATCH_ROWS_MAX;
+    w->rows = wr_malloc(n * sizeof *w->rows);
+    w->order = wr_malloc(n * sizeof *w->order);
+    w->sub = wr_malloc(n * sizeof *w->sub);
+    w->images = wr_calloc(n * w->shape.key_words, sizeof *w->images);
+    w->hashes = wr_malloc(n * sizeof *w->hashes);
+    w->cells = wr_malloc(n * sizeof(*w->cells));
+    w->states = wr_malloc(n * sizeof(*w->states));
+    w->agg_rows = wr_malloc(n * sizeof *w->agg_rows);
+    w->agg_states = wr_malloc(n * sizeof(*w->agg_states));
+    w->emission.good = wr_malloc(n * sizeof *w->emission.good);
+}
+
+static void scratch_destroy(struct wr_window *w)
+{
+    free(w->rows);
+    free(w->order);
+    free(w->sub);
+    free(w->images);
+    free(w->hashes);
+    free(w->cells);
+    free(w->states);
+    free(w->agg_rows);
+    free(w->agg_states);
+    free(w->emission.good);
+}
+
+wr_status wr_window_create(struct wr_exec *exec, struct wr_op *op, struct wr_error *err)
+{
+    struct wr_window *w = wr_calloc(1, sizeof *w);
+    op->window = w;
+    w->exec = exec;
+    w->op = op;
+    w->plan = &op->node->window;
+    w->size_us = w->plan->size_us;
+    w->slide_us = w->plan->kind == WR_WINDOW_HOP ? w->plan->slide_us : w->size_us;
+    w->slice_us = w->size_us;
+    if (w->plan->kind == WR_WINDOW_TUMBLE || w->plan->kind == WR_WINDOW_HOP) {
+        wr_assert(w->size_us > 0 && w->slide_us > 0);
+        w->slice_us = greatest_divisor(w->size_us, w->slide_us);
+    }
+    w->local_wm = WR_TIME_MIN;
+    w->ready_wm = WR_TIME_MIN;
+    for (uint32_t i = 0; i < WR_WORKERS_MAX; i++) {
+        w->peer_wm[i] = WR_TIME_MIN;
+    }
+    WR_TRY(wr_window_layout(w, err));
+    scratch_create(w);
+    wr_table_init(&w->local.sessions, &w->shape);
+    wr_table_init(&w->owned.sessions, &w->shape);
+    if (w->plan->kind == WR_WINDOW_HOP) {
+        wr_hop_init(w);
+    }
+    op->pool = wr_batch_pool_create(&op->node->schema, exec->config.batch_rows, 64);
+    return exec->config.workers > 1 ? wr_window_exchange_create(w, err) : WR_OK;
+}
+
+void wr_window_destroy(struct wr_window *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    wr_batch_release(w->emission.out);
+    wr_hop_deinit(w);
+    wr_side_deinit(w, &w->local);
+    wr_side_deinit(w, &w->owned);
+    wr_window_exchange_destroy(w);
+    for (uint32_t k = 0; k < w->key_count; k++) {
+        wr_eval_destroy(w->keys[k].in.eval);
+    }
+    for (uint32_t a = 0; w->args != NULL && a < w->aggs.count; a++) {
+        wr_eval_destroy(w->args[a].value.eval);
+        wr_eval_destroy(w->args[a].filter.eval);
+    }
+    free(w->keys);
+    free(w->args);
+    free(w->aggs.items);
+    scratch_destroy(w);
+    wr_table_shape_deinit(&w->shape);
+    wr_state_deinit(&w->pool);
+    free(w);
+}
+
+/* ---- rows ---- */
+
+static uint32_t live_rows(struct wr_window *w, const struct wr_batch *batch)
+{
+    const uint32_t live = wr_batch_live(batch);
+    if (batch->sel != NULL) {
+        memcpy(w->rows, batch->sel, live * sizeof *w->rows);
+    } else {
+        for (uint32_t i = 0; i < live; i++) {
+            w->rows[i] = i;
+        }
+    }
+    return live;
+}
+
+/* The cell of each row; neighbours mostly share one. */
+static void find_cells(struct wr_window *w, struct wr_side *side, uint32_t count)
+{
+    struct wr_cell *cell = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t row = w->rows[i];
+        if (cell == NULL || cell->order != w->order[row] || cell->sub != w->sub[row]) {
+            cell = wr_cell_get(w, side, w->order[row], w->sub[row]);
+        }
+        w->cells[i] = cell;
+    }
+}
+
+/* Finds or makes each row's state. Index slots are asked for a few rows ahead: with many keys they miss the cache. */
+static void find_states(struct wr_window *w, uint32_t count)
+{
+    enum { AHEAD = 12 };
+    const uint32_t words = w->shape.key_words;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) {
+            const struct wr_table *next = &w->cells[i + AHEAD]->table;
+            if (next->index != NULL) {
+                __builtin_prefetch(next->index +
+                                   ((uint32_t)(w->hashes[i + AHEAD] >> 32) >>
+                                    (32 - next->index_log2)));
+            }
+        }
+        bool made;
+        w->states[i] = wr_table_get(&w->cells[i]->table, w->images + (size_t)i * words,
+                                    w->hashes[i], &made);
+    }
+}
+
+void wr_window_push(struct wr_window *w, struct wr_batch *batch)
+{
+    struct wr_exec *exec = w->exec;
+    uint32_t count = live_rows(w, batch);
+    count = wr_window_judge(w, batch, count);
+    count = count > 0 ? wr_window_evaluate(w, batch, count) : 0;
+    if (count > 0) {
+        wr_exec_count(exec, w->op, batch, w->rows, count, WR_ROW_PASSED);
+        wr_window_images(w, count);
+        struct wr_side *side = exec->config.workers > 1 ? &w->local : &w->owned;
+        if (w->plan->kind == WR_WINDOW_SESSION) {
+            wr_session_add_rows(w, side, count);
+        } else {
+            find_cells(w, side, count);
+            find_states(w, count);
+        }
+        wr_window_update(w, batch, count);
+    }
+    wr_batch_release(batch);
+    if (exec->config.workers > 1) {
+        wr_window_send_if_large(w, LOCAL_KEYS_MAX);
+    }
+}
+
+/* ---- watermarks and results ---- */
+
+static int64_t saturating_sub(int64_t a, int64_t b)
+{
+    int64_t result;
+    if (a == WR_TIME_MIN || a == WR_TIME_MAX) {
+        return a;
+    }
+    return __builtin_sub_overflow(a, b, &result) ? WR_TIME_MIN : result;
+}
+
+void wr_window_refresh(struct wr_window *w)
+{
+    int64_t ready = w->local_wm;
+    for (uint32_t i = 0; i < w->exec->config.workers; i++) {
+        if (i != w->exec->config.worker && w->peer_wm[i] < ready) {
+            ready = w->peer_wm[i];
+        }
+    }
+    if (ready > w->ready_wm) {
+        w->ready_wm = ready;
+    }
+}
+
+void wr_window_watermark(struct wr_window *w, int64_t watermark_us)
+{
+    const int64_t held = saturating_sub(watermark_us, w->plan->hold_us);
+    if (held <= w->local_wm) {
+        return;
+    }
+    w->local_wm = held;
+    if (w->exec->config.workers > 1) {
+        wr_window_send(w, held);
+        wr_window_announce(w, held);
+    }
+    wr_window_refresh(w);
+}
+
+/* Emits rows of the cells that close, oldest first. */
+static bool step_cells(struct wr_window *w, int64_t limit, uint32_t *budget)
+{
+    struct wr_cell_queue *queue = &w->owned.cells;
+    while (queue->count > 0) {
+        struct wr_cell *cell = queue->items[queue->first];
+        const int64_t end = wr_cell_close_us(w, cell->order);
+        if (end > limit) {
+            return false;
+        }
+        const int64_t start =
+            w->plan->kind == WR_WINDOW_INHERIT ? cell->sub : end - w->size_us;
+        for (; w->emission.row < cell->table.rows; w->emission.row++) {
+            if (*budget == 0) {
+                return true;
+            }
+            uint8_t *row = wr_table_row(&cell->table, w->emission.row);
+            wr_window_emit(w, start, end, row);
+            wr_agg_release_row(&w->aggs, row);
+            (*budget)--;
+        }
+        w->emission.row = 0;
+        wr_cell_retire(w, &w->owned, wr_queue_pop(queue));
+    }
+    return false;
+}
+
+static void emit_session(struct wr_window *w, int64_t start, int64_t last, uint8_t *row)
+{
+    wr_window_emit(w, start, last + w->size_us, row);
+}
+
+bool wr_window_step(struct wr_window *w, uint32_t *budget)
+{
+    if (w->ready_wm == w->op->watermark_us && !w->emission.open) {
+        return false;
+    }
+    const int64_t limit = saturating_sub(w->ready_wm, w->plan->lateness_us);
+    bool more = false;
+    switch (w->plan->kind) {
+    case WR_WINDOW_TUMBLE:
+    case WR_WINDOW_INHERIT: more = step_cells(w, limit, budget); break;
+    case WR_WINDOW_HOP: more = wr_hop_step(w, limit, budget); break;
+    case WR_WINDOW_SESSION:
+        more = wr_session_close(w, &w->owned, limit, budget, emit_session);
+        break;
+    }
+    wr_window_flush(w);
+    w->emission.open = more;
+    if (!more) {
+        wr_exec_forward(w->exec, w->op, w->ready_wm); /* (2) */
+    }
+    return more;
+}
+
+/* ---- what is held ---- */
+
+static uint64_t side_keys(const struct wr_side *side)
+{
+    uint64_t keys = side->sessions.live;
+    for (uint32_t i = 0; i < side->cells.count; i++) {
+        keys += side->cells.items[side->cells.first + i]->table.live;
+    }
+    return keys;
+}
+
+static uint64_t side_bytes(const struct wr_side *side)
+{
+    uint64_t bytes = wr_table_bytes(&side->sessions) + side->due_capacity * sizeof *side->due;
+    for (uint32_t i = 0; i < side->cells.count; i++) {
+        bytes += wr_table_bytes(&side->cells.items[side->cells.first + i]->table);
+    }
+    return bytes;
+}
+
+uint64_t wr_window_open_keys(const struct wr_window *w)
+{
+    return side_keys(&w->local) + side_keys(&w->owned) + w->hop.running.live;
+}
+
+uint64_t wr_window_state_bytes(const struct wr_window *w)
+{
+    uint64_t bytes = side_bytes(&w->local) + side_bytes(&w->owned) + w->pool.used_bytes +
+                     wr_table_bytes(&w->hop.running);
+    for (uint32_t i = 0; i < w->hop.active.count; i++) {
+        bytes += wr_table_bytes(&w->hop.active.items[w->hop.active.first + i]->table);
+    }
+    return bytes;
+}
