@@ -65,12 +65,22 @@ extern const struct wr_decoder_ops wr_decoders[];
 /* NULL when there is no such format. */
 const struct wr_decoder_ops *wr_decoder_find(const char *name);
 
+WR_NODISCARD static inline wr_status wr_decoder_create(struct wr_decoder **decoder,
+                                                       const struct wr_decoder_ops *ops,
+                                                       const struct wr_schema *scan_fields,
+                                                       const struct wr_options *options,
+                                                       struct wr_error *err)
+{
+    return ops->create(decoder, scan_fields, options, err);
+}
+
 /* Fills rows [0, records->count) of batch, a batch just taken from a pool of the decoder's schema: values and validity
- * of the columns with a path, rows, and sel when rows are bad. Appends to faults, which the caller resets. Retains nothing:
+ * of the columns with a path, rows, and sel when rows are bad. Resets faults first. Retains nothing:
  * the caller hangs the records on the batch. records->count must fit the batch. */
 static inline void wr_decoder_decode(struct wr_decoder *decoder, const struct wr_records *records,
                                      struct wr_batch *batch, struct wr_faults *faults)
 {
+    wr_faults_reset(faults);
     decoder->ops->decode(decoder, records, batch, faults);
 }
 
@@ -94,9 +104,20 @@ static inline void wr_decoder_destroy(struct wr_decoder *decoder) /* NULL is fin
 void wr_faults_add(struct wr_faults *faults, uint32_t row, const char *field, const char *fmt, ...)
     WR_PRINTF(4, 5);
 
-/* Ends a batch: rows, and sel over the rows without a fault among faults->items[first..count). Zeroes the bad rows of the
- * columns that have a path. */
+/* Ends a batch: rows, and sel over the rows without a fault. Zeroes the bad rows of the columns that have a path. */
 void wr_decoder_finish(struct wr_batch *batch, const struct wr_schema *schema, uint32_t rows,
-                       const struct wr_faults *faults, uint32_t first);
+                       const struct wr_faults *faults);
+
+/* "a.b.c" of a field's path, in arena. */
+char *wr_decoder_dotted(const struct wr_field *field, struct wr_arena *arena);
+
+/* Converts the text of a scalar to the field's type at row of its column, as SQL's casts do; BYTEA: \x hex or base64.
+ * number: the text came as a number, not as quoted text. unit_digits: TIMESTAMP from a number: 0 s, 3 ms, 6 us, 9 ns. TEXT and
+ * JSON are borrowed from text. */
+bool wr_decoder_convert(struct wr_type type, struct wr_slice text, bool number,
+                        uint32_t unit_digits, struct wr_arena *arena, void *out);
+
+/* The timestamp_unit option as digits: 0, 3, 6 or 9; options may be NULL (ms). */
+uint32_t wr_decoder_unit_digits(const struct wr_options *options);
 
 #endif

@@ -12,6 +12,6 @@
  * is borrowed by the batch's views: it must outlive the batch; NULL topic, partition below 0, a missing time, key or
  * headers are NULL. A _key that is not UTF-8 has its ill-formed bytes replaced by U+FFFD. */
 void wr_metadata_fill(struct wr_batch *batch, const uint32_t columns[WR_METADATA_COLUMNS],
-                      const struct wr_records *records, struct wr_slice topic, int32_t partition);
+                      const struct wr_records *records, const char *topic, int32_t partition);
 
 #endif

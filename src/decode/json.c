@@ -1,0 +1,507 @@
+/* json.c: see json.h and json_shape.h. Making a decoder, and all that is not the fast way. */
+#include "decode/json.h"
+
+#include "base/assert.h"
+#include "base/heap.h"
+#include "batch/json_scan.h"
+#include "batch/text.h"
+#include "config/option.h"
+#include "decode/json_shape.h"
+
+/* timestamp_unit is common to all sources. */
+const struct wr_option wr_json_options[] = { { NULL } };
+
+/* How much of a bad value a fault shows. */
+#define SHOWN_BYTES 60
+
+/* A copy larger than this is given back after its record: one giant must not cost memory for good. */
+#define COPY_KEPT_BYTES (1u << 20)
+
+/* ---- making one ---- */
+
+static enum wr_json_kind kind_of(struct wr_type type)
+{
+    switch (type.id) {
+    case WR_TYPE_TEXT:
+        return WR_JSON_TEXT;
+    case WR_TYPE_INT64:
+        return WR_JSON_INT64;
+    case WR_TYPE_INT16:
+    case WR_TYPE_INT32:
+    case WR_TYPE_UINT16:
+    case WR_TYPE_UINT32:
+    case WR_TYPE_UINT64:
+        return WR_JSON_INT;
+    case WR_TYPE_FLOAT64:
+        return WR_JSON_DOUBLE;
+    case WR_TYPE_BOOL:
+        return WR_JSON_BOOL;
+    case WR_TYPE_TIMESTAMP:
+    case WR_TYPE_TIMESTAMPTZ:
+        return WR_JSON_TIME;
+    case WR_TYPE_DECIMAL:
+        return WR_JSON_DECIMAL;
+    default:
+        return WR_JSON_OTHER;
+    }
+}
+
+static struct wr_json_node *make_node(struct wr_json_decoder *d, uint32_t depth)
+{
+    struct wr_json_node *node = WR_ARENA_NEW(&d->arena, struct wr_json_node);
+    node->depth = depth;
+    return node;
+}
+
+static struct wr_json_key *find_key(const struct wr_json_node *node, struct wr_slice name)
+{
+    for (struct wr_json_key *key = node->keys; key != NULL; key = key->next) {
+        if (wr_slice_equal(key->name, name)) {
+            return key;
+        }
+    }
+    return NULL;
+}
+
+static struct wr_json_key *add_key(struct wr_json_decoder *d, struct wr_json_node *node,
+                                   const char *name)
+{
+    struct wr_json_key *key = find_key(node, wr_slice_of(name));
+    if (key == NULL) {
+        key = WR_ARENA_NEW(&d->arena, struct wr_json_key);
+        key->name = wr_slice_of(name);
+        key->next = node->keys;
+        node->keys = key;
+        node->shape_capacity++;
+    }
+    return key;
+}
+
+static void add_field(struct wr_json_decoder *d, struct wr_json_field *field,
+                      const struct wr_field *from)
+{
+    struct wr_json_node *node = d->root;
+    for (uint32_t i = 0; i + 1 < from->path_count; i++) {
+        struct wr_json_key *key = add_key(d, node, from->path[i]);
+        if (key->child == NULL) {
+            key->child = make_node(d, i + 2);
+        }
+        node = key->child;
+    }
+    struct wr_json_key *key = add_key(d, node, from->path[from->path_count - 1]);
+    field->next = key->field;
+    key->field = field;
+}
+
+static void make_shapes(struct wr_json_decoder *d, struct wr_json_node *node)
+{
+    node->shape_capacity += WR_JSON_SHAPE_SPARE;
+    const size_t bytes = node->shape_capacity * sizeof(struct wr_json_member);
+    const uintptr_t at = (uintptr_t)wr_arena_zalloc(&d->arena, bytes + 31);
+    node->shape = (struct wr_json_member *)((at + 31) & ~(uintptr_t)31);
+    for (struct wr_json_key *key = node->keys; key != NULL; key = key->next) {
+        if (key->child != NULL) {
+            make_shapes(d, key->child);
+        }
+    }
+}
+
+static void choose_walk(struct wr_json_decoder *d)
+{
+    d->run = wr_json_run_plain;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+        __builtin_cpu_supports("bmi2")) {
+        d->run = wr_json_run_avx2;
+    }
+#endif
+}
+
+static wr_status check_field(const struct wr_field *field, struct wr_error *err)
+{
+    /* The path's objects are walked by recursion and count as nesting. */
+    wr_ensure(field->path_count < WR_JSON_DEPTH_MAX, err, WR_CLASS_USER,
+              "column \"%s\" lies %u levels deep; json goes down to %u", field->name,
+              field->path_count, WR_JSON_DEPTH_MAX - 1);
+    return WR_OK;
+}
+
+static void fill_fields(struct wr_json_decoder *d)
+{
+    static const int64_t multipliers[] = { 1000000, 1000, 1, 0 };
+    const struct wr_schema *schema = d->schema;
+    d->unit_multiplier = multipliers[d->unit_digits / 3];
+    d->fields = WR_ARENA_ARRAY(&d->arena, struct wr_json_field, schema->count + 1);
+    for (uint32_t c = 0; c < schema->count; c++) {
+        const struct wr_field *from = &schema->fields[c];
+        if (from->path == NULL || from->path_count == 0) {
+            continue;
+        }
+        struct wr_json_field *field = &d->fields[d->field_count];
+        field->type = from->type;
+        field->width = wr_type_width(from->type);
+        field->column = c;
+        field->seen_word = d->field_count / 64;
+        field->seen_bit = 1ull << (d->field_count % 64);
+        field->not_null = from->not_null;
+        field->dotted = wr_decoder_dotted(from, &d->arena);
+        d->all[field->seen_word] |= field->seen_bit;
+        d->field_count++;
+        add_field(d, field, from);
+    }
+    d->seen_words = (d->field_count + 63) / 64;
+}
+
+wr_status wr_json_create(struct wr_decoder **decoder, const struct wr_schema *scan_fields,
+                         const struct wr_options *options, struct wr_error *err)
+{
+    wr_ensure(scan_fields->count <= WR_COLUMNS_MAX, err, WR_CLASS_USER,
+              "%u columns; a source can have %u", scan_fields->count, WR_COLUMNS_MAX);
+    for (uint32_t c = 0; c < scan_fields->count; c++) {
+        WR_TRY(check_field(&scan_fields->fields[c], err));
+    }
+    struct wr_json_decoder *d = wr_calloc_aligned(sizeof(*d));
+    d->base.ops = wr_decoder_find("json");
+    d->schema = scan_fields;
+    d->unit_digits = wr_decoder_unit_digits(options);
+    wr_arena_init(&d->arena, 0);
+    d->root = make_node(d, 1);
+    fill_fields(d);
+    make_shapes(d, d->root);
+    choose_walk(d);
+    *decoder = &d->base;
+    return WR_OK;
+}
+
+void wr_json_destroy(struct wr_decoder *decoder)
+{
+    struct wr_json_decoder *d = (struct wr_json_decoder *)decoder;
+    wr_arena_deinit(&d->arena);
+    free(d->copy);
+    free(d);
+}
+
+/* ---- one batch ---- */
+
+void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records,
+                    struct wr_batch *batch, struct wr_faults *faults)
+{
+    struct wr_json_decoder *d = (struct wr_json_decoder *)decoder;
+    wr_assert(batch->columns_count == d->schema->count && records->count <= WR_BATCH_ROWS_MAX);
+    d->batch = batch;
+    d->faults = faults;
+    for (uint32_t i = 0; i < d->field_count; i++) {
+        d->fields[i].values = batch->columns[d->fields[i].column].values;
+    }
+    d->run(d, records);
+    wr_decoder_finish(batch, d->schema, records->count, faults);
+    if (d->copy_capacity > COPY_KEPT_BYTES) {
+        free(d->copy);
+        d->copy = NULL;
+        d->copy_capacity = 0;
+    }
+}
+
+/* Sanitizers count every byte behind a record as foreign, so under them each record is copied. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ALWAYS_COPY true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define ALWAYS_COPY true
+#endif
+#endif
+#ifndef ALWAYS_COPY
+#define ALWAYS_COPY false
+#endif
+
+static void copy_record(struct wr_json_decoder *d, const struct wr_record *record)
+{
+    const size_t need = (size_t)record->bytes + WR_JSON_PADDING;
+    if (need > d->copy_capacity) {
+        free(d->copy);
+        d->copy_capacity = need < 4096 ? 4096 : need + need / 2;
+        d->copy = wr_malloc(d->copy_capacity);
+    }
+    memcpy(d->copy, record->data, record->bytes);
+    memset(d->copy + record->bytes, 0, WR_JSON_PADDING);
+    d->start = d->copy;
+    d->end = d->copy + record->bytes;
+    d->origin = (ptrdiff_t)((uintptr_t)record->data - (uintptr_t)d->copy);
+}
+
+bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record)
+{
+    if (record->data == NULL || record->bytes == 0) {
+        wr_json_fault(d, NULL, "empty record");
+        return false;
+    }
+    if (record->bytes > WR_RECORD_BYTES_MAX) {
+        wr_json_fault(d, NULL, "record is larger than 64 MiB");
+        return false;
+    }
+    const uintptr_t last = (uintptr_t)record->data + record->bytes - 1;
+    /* Reading on within the last byte's page cannot fault; what is read there decides nothing. */
+    if (ALWAYS_COPY || (last & 4095) + WR_JSON_PADDING > 4095) {
+        copy_record(d, record);
+    } else {
+        d->start = record->data;
+        d->end = record->data + record->bytes;
+        d->origin = 0;
+    }
+    return true;
+}
+
+/* ---- faults ---- */
+
+const char *wr_json_fault(struct wr_json_decoder *d, const char *at, const char *what)
+{
+    if (at == NULL) {
+        wr_faults_add(d->faults, d->row, NULL, "%s", what);
+    } else {
+        wr_faults_add(d->faults, d->row, NULL, "malformed JSON: %s (near byte %zu)", what,
+                      (size_t)(at - d->start));
+    }
+    return NULL;
+}
+
+static const char *ill_typed(struct wr_json_decoder *d, const struct wr_json_field *field,
+                             const char *at, const char *after)
+{
+    char type[32];
+    const size_t bytes = (size_t)(after - at);
+    int shown = bytes > SHOWN_BYTES ? SHOWN_BYTES : (int)bytes;
+    while (shown < (int)bytes && shown > 0 && ((uint8_t)at[shown] & 0xc0) == 0x80) {
+        shown--; /* not in the middle of a character */
+    }
+    wr_faults_add(d->faults, d->row, field->dotted, "%.*s%s is not a valid %s", shown, at,
+                  shown < (int)bytes ? "..." : "",
+                  wr_type_name(field->type, type, sizeof(type)));
+    return NULL;
+}
+
+bool wr_json_fill_nulls(struct wr_json_decoder *d)
+{
+    for (uint32_t i = 0; i < d->field_count; i++) {
+        const struct wr_json_field *field = &d->fields[i];
+        if ((d->seen[field->seen_word] & field->seen_bit) == 0 && field->not_null) {
+            wr_faults_add(d->faults, d->row, field->dotted,
+                          "column is NOT NULL, but the value is null or missing");
+            return false;
+        }
+    }
+    for (uint32_t w = 0; w < d->seen_words; w++) {
+        for (uint64_t left = d->all[w] & ~d->seen[w]; left != 0; left &= left - 1) {
+            const struct wr_json_field *field = &d->fields[w * 64 + (uint32_t)__builtin_ctzll(left)];
+            memset((char *)field->values + (size_t)d->row * field->width, 0, field->width);
+            wr_bit_clear(wr_batch_nullable(d->batch, field->column), d->row);
+        }
+    }
+    return true;
+}
+
+/* ---- values, the complete way ---- */
+
+static struct wr_view borrowed(const struct wr_json_decoder *d, const char *at, size_t bytes)
+{
+    struct wr_view view = wr_view_of(at, bytes);
+    if (bytes > WR_VIEW_INLINE_BYTES) {
+        view.data = (const char *)((uintptr_t)at + (uintptr_t)d->origin);
+    }
+    return view;
+}
+
+/* A string's contents; escaped ones are decoded into the batch's arena. *own: not borrowed from the text. */
+static struct wr_slice contents(struct wr_json_decoder *d, const char *at, const char *after,
+                                bool *own)
+{
+    struct wr_slice text = { at + 1, (size_t)(after - at) - 2 };
+    *own = text.bytes > 0 && memchr(text.data, '\\', text.bytes) != NULL;
+    if (*own) {
+        char *into = wr_arena_alloc(&d->batch->arena, text.bytes);
+        text.bytes = wr_json_unescape(text.data, text.bytes, into);
+        text.data = into;
+    }
+    return text;
+}
+
+static bool convert(struct wr_json_decoder *d, const struct wr_json_field *field, const char *at,
+                    const char *after, void *out)
+{
+    if (field->type.id == WR_TYPE_BOOL) {
+        *(uint8_t *)out = *at == 't';
+        return *at == 't' || *at == 'f';
+    }
+    if (*at == '"') {
+        bool own;
+        const struct wr_slice text = contents(d, at, after, &own);
+        return wr_decoder_convert(field->type, text, false, d->unit_digits, &d->batch->arena, out);
+    }
+    if (*at != '-' && (uint8_t)(*at - '0') > 9) {
+        return false;
+    }
+    const struct wr_slice text = { at, (size_t)(after - at) };
+    return wr_decoder_convert(field->type, text, true, d->unit_digits, &d->batch->arena, out);
+}
+
+static bool store_one(struct wr_json_decoder *d, struct wr_json_field *field, const char *at,
+                      const char *after)
+{
+    void *out = (char *)field->values + (size_t)d->row * field->width;
+    if (field->type.id == WR_TYPE_TEXT && *at == '"') {
+        bool own;
+        const struct wr_slice text = contents(d, at, after, &own);
+        *(struct wr_view *)out =
+            own ? wr_view_of(text.data, text.bytes) : borrowed(d, text.data, text.bytes);
+    } else if (field->type.id == WR_TYPE_TEXT || field->type.id == WR_TYPE_JSON) {
+        *(struct wr_view *)out = borrowed(d, at, (size_t)(after - at));
+    } else {
+        alignas(16) char room[16];
+        if (!convert(d, field, at, after, room)) {
+            ill_typed(d, field, at, after);
+            return false;
+        }
+        memcpy(out, room, field->width);
+    }
+    d->seen[field->seen_word] |= field->seen_bit;
+    return true;
+}
+
+static bool is_null(const char *at, const char *after)
+{
+    return after - at == 4 && memcmp(at, "null", 4) == 0;
+}
+
+bool wr_json_store(struct wr_json_decoder *d, struct wr_json_field *field, const char *at,
+                   const char *after)
+{
+    const bool null = is_null(at, after);
+    for (; field != NULL; field = field->next) {
+        if (null) {
+            d->seen[field->seen_word] &= ~field->seen_bit;
+        } else if (!store_one(d, field, at, after)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char *wr_json_value_slow(struct wr_json_decoder *d, struct wr_json_field *field,
+                               const char *at, uint32_t depth)
+{
+    const char *why = "";
+    const char *after = wr_json_scan_value(at, d->end, depth, &why);
+    if (after == NULL) {
+        return wr_json_fault(d, at, why);
+    }
+    return wr_json_store(d, field, at, after) ? after : NULL;
+}
+
+void wr_json_forget(struct wr_json_decoder *d, struct wr_json_node *node)
+{
+    for (struct wr_json_key *key = node->keys; key != NULL; key = key->next) {
+        for (struct wr_json_field *field = key->field; field != NULL; field = field->next) {
+            d->seen[field->seen_word] &= ~field->seen_bit;
+        }
+        if (key->child != NULL) {
+            wr_json_forget(d, key->child);
+        }
+    }
+}
+
+/* ---- shapes ---- */
+
+static bool glue_is(const struct wr_json_decoder *d, const struct wr_json_member *m, const char *at)
+{
+    return (size_t)(d->end - at) > m->glue_bytes && memcmp(at, m->glue, m->glue_bytes) == 0;
+}
+
+/* What a member with this key does. */
+static void aim_member(struct wr_json_member *m, const struct wr_json_key *key)
+{
+    m->field = key == NULL ? NULL : key->field;
+    m->child = key == NULL ? NULL : key->child;
+    if (m->child != NULL) {
+        m->kind = WR_JSON_CHILD;
+    } else if (m->field == NULL) {
+        m->kind = WR_JSON_SKIP;
+    } else {
+        m->kind = m->field->next != NULL ? WR_JSON_OTHER : kind_of(m->field->type);
+    }
+}
+
+/* Puts the glue into the shape before the member that was expected; when the shape is full, in its place. */
+static struct wr_json_member *learn(struct wr_json_node *node, struct wr_json_member *expected,
+                                    const char *glue, size_t bytes)
+{
+    struct wr_json_member *last = node->shape + node->shape_count;
+    if (node->shape_count < node->shape_capacity) {
+        memmove(expected + 1, expected, (size_t)(last - expected) * sizeof(*expected));
+        node->shape_count++;
+    } else if (expected == last) {
+        expected--;
+    }
+    memset(expected, 0, sizeof(*expected));
+    memcpy(expected->glue, glue, bytes);
+    expected->glue_bytes = (uint32_t)bytes;
+    expected->glue_mask = bytes >= 32 ? UINT32_MAX : (1u << bytes) - 1;
+    return expected;
+}
+
+/* at: at a key's opening quote, behind the glue's beginning. */
+static const char *parse_key(struct wr_json_decoder *d, struct wr_json_node *node, const char *glue,
+                             const char *at, struct wr_json_member **member)
+{
+    const char *why = "";
+    bool escaped;
+    if (at == d->end || *at != '"') {
+        return wr_json_fault(d, at, "expected a key");
+    }
+    const char *after = wr_json_scan_string(at + 1, d->end, &escaped, &why);
+    if (after == NULL) {
+        return wr_json_fault(d, at, why);
+    }
+    bool own;
+    const struct wr_slice name = contents(d, at, after, &own);
+    at = wr_json_skip_space(after, d->end);
+    if (at == d->end || *at != ':') {
+        return wr_json_fault(d, at, "expected ':' after a key");
+    }
+    at = wr_json_skip_space(at + 1, d->end);
+    if (at == d->end) {
+        return wr_json_fault(d, at, "a value is missing");
+    }
+    const size_t bytes = (size_t)(at - glue);
+    *member = bytes <= WR_JSON_GLUE_BYTES ? learn(node, *member, glue, bytes) : &d->passing;
+    aim_member(*member, find_key(node, name));
+    return at;
+}
+
+const char *wr_json_resync(struct wr_json_decoder *d, struct wr_json_node *node, const char *at,
+                           bool first, struct wr_json_member **member)
+{
+    const char *glue = at;
+    at = wr_json_skip_space(first ? at + 1 : at, d->end);
+    if (at >= d->end) {
+        return wr_json_fault(d, d->end, "ends inside an object");
+    }
+    if (*at == '}') {
+        *member = NULL;
+        return at + 1;
+    }
+    const struct wr_json_member *last = node->shape + node->shape_count;
+    struct wr_json_member *m = *member;
+    for (uint32_t i = 0; i < WR_JSON_LOOKAHEAD && m < last; i++, m++) {
+        if (glue_is(d, m, glue)) {
+            *member = m;
+            return glue + m->glue_bytes;
+        }
+    }
+    if (!first) {
+        if (*at != ',') {
+            return wr_json_fault(d, at, "expected ',' or '}'");
+        }
+        at = wr_json_skip_space(at + 1, d->end);
+    }
+    return parse_key(d, node, glue, at, member);
+}

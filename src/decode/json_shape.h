@@ -1,0 +1,128 @@
+/* json_shape.h: what the JSON decoder's files share (private to them).
+ *
+ * The decoder expects each event to look like the one before. A node stands for an object that holds columns; its shape lists the
+ * members that such objects had lately, in order, each with its *glue*: all bytes from the end of the value before (or from
+ * the '{') to the start of its own value, such as `,"type":`. One comparison of the glue replaces scanning white
+ * space, comma, key and colon, and looking the key up. Where the glue differs, the members behind are tried (a field was left
+ * out), then the text is parsed by the grammar and the shape learns it.
+ *
+ * The walk (json_walk.h) takes the fast way only where a value is of the plain form of its column's type; everything else
+ * goes through wr_json_value_slow, which is complete by itself.
+ */
+#ifndef WR_DECODE_JSON_SHAPE_H
+#define WR_DECODE_JSON_SHAPE_H
+
+#include "base/arena.h"
+#include "decode/decoder.h"
+#include <stdalign.h>
+
+/* Longest glue that a shape keeps: two vector registers. */
+#define WR_JSON_GLUE_BYTES 64u
+/* Members that a shape may list beyond the object's columns: fields that nobody asked for. */
+#define WR_JSON_SHAPE_SPARE 64u
+/* How far behind the expected member a left-out field is looked for. */
+#define WR_JSON_LOOKAHEAD 16u
+/* The walk may read this many bytes behind a record: so records are copied unless these lie in the same page. */
+#define WR_JSON_PADDING 64u
+
+enum wr_json_kind {
+    WR_JSON_SKIP, /* no column */
+    WR_JSON_TEXT,
+    WR_JSON_INT64,
+    WR_JSON_INT, /* the narrower and unsigned ones */
+    WR_JSON_DOUBLE,
+    WR_JSON_BOOL,
+    WR_JSON_TIME,    /* timestamps */
+    WR_JSON_DECIMAL,
+    WR_JSON_CHILD,   /* an object that holds columns */
+    WR_JSON_OTHER,   /* always the slow way */
+};
+
+struct wr_json_field {
+    struct wr_type type;
+    uint32_t column;
+    uint32_t width;
+    uint32_t seen_word;
+    uint64_t seen_bit;
+    void *values; /* of the batch at hand */
+    bool not_null;
+    const char *dotted;
+    struct wr_json_field *next; /* another column of the same path */
+};
+
+struct wr_json_member {
+    alignas(32) char glue[WR_JSON_GLUE_BYTES];
+    uint32_t glue_bytes;
+    uint32_t glue_mask; /* a bit per byte of the first 32 */
+    enum wr_json_kind kind;
+    struct wr_json_field *field; /* may be NULL */
+    struct wr_json_node *child;  /* may be NULL */
+};
+
+/* A key that leads to a column or to an object with columns. */
+struct wr_json_key {
+    struct wr_slice name;
+    struct wr_json_field *field;
+    struct wr_json_node *child;
+    struct wr_json_key *next;
+};
+
+struct wr_json_node {
+    struct wr_json_key *keys;
+    struct wr_json_member *shape;
+    uint32_t shape_count;
+    uint32_t shape_capacity;
+    uint32_t depth;   /* objects open inside it, itself included */
+    uint32_t entered; /* 1 + the row in which it was met last: a second time in one row is a duplicate key */
+};
+
+struct wr_json_decoder {
+    struct wr_decoder base;
+    const struct wr_schema *schema;
+    struct wr_arena arena;
+    struct wr_json_node *root;
+    struct wr_json_field *fields; /* field_count of them, in the schema's order */
+    uint32_t field_count;
+    uint32_t seen_words;
+    uint64_t seen[WR_COLUMNS_MAX / 64]; /* columns of the row at hand that have a value */
+    uint64_t all[WR_COLUMNS_MAX / 64];
+    struct wr_json_member passing; /* for keys that no shape can hold */
+    uint32_t unit_digits;
+    int64_t unit_multiplier; /* of integer timestamps to us; 0: not a plain multiplication */
+    void (*run)(struct wr_json_decoder *d, const struct wr_records *records);
+    /* the batch at hand */
+    struct wr_batch *batch;
+    struct wr_faults *faults;
+    /* the record at hand */
+    uint32_t row;
+    const char *start;
+    const char *end;
+    ptrdiff_t origin; /* add to a pointer into the text at hand to get the record's own bytes */
+    char *copy;       /* copy_capacity bytes */
+    size_t copy_capacity;
+};
+
+/* Stores a value of any form, or skips it when field is NULL. Returns the byte after it, NULL after a fault. */
+const char *wr_json_value_slow(struct wr_json_decoder *d, struct wr_json_field *field,
+                               const char *at, uint32_t depth);
+/* Stores the value at [at, after), which is well-formed. */
+bool wr_json_store(struct wr_json_decoder *d, struct wr_json_field *field, const char *at,
+                   const char *after);
+/* The glue at at is not *member's: finds or learns the member that it belongs to, from first (the object just
+ * opened) or behind a value. Returns where the value starts; with *member == NULL the byte after the object; NULL
+ * after a fault. */
+const char *wr_json_resync(struct wr_json_decoder *d, struct wr_json_node *node, const char *at,
+                           bool first, struct wr_json_member **member);
+/* The row's columns without a value become NULL; false after a fault (NOT NULL). */
+bool wr_json_fill_nulls(struct wr_json_decoder *d);
+/* Forgets the values found under node in this row (its key came again). */
+void wr_json_forget(struct wr_json_decoder *d, struct wr_json_node *node);
+/* Adds a fault of the record at hand. at: where; NULL: nowhere in particular. Returns NULL. */
+const char *wr_json_fault(struct wr_json_decoder *d, const char *at, const char *what);
+/* Sets start, end and origin so that WR_JSON_PADDING bytes behind end may be read. False after a fault. */
+bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record);
+
+void wr_json_run_avx2(struct wr_json_decoder *d, const struct wr_records *records);
+void wr_json_run_plain(struct wr_json_decoder *d, const struct wr_records *records);
+
+#endif
