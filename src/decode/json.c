@@ -390,6 +390,7 @@ const char *wr_json_value_slow(struct wr_json_decoder *d, struct wr_json_field *
                                const char *at, uint32_t depth)
 {
     const char *why = "";
+    at = wr_json_skip_space(at, d->end); /* more of it than the glue had */
     const char *after = wr_json_scan_value(at, d->end, depth, &why);
     if (after == NULL) {
         return wr_json_fault(d, at, why);

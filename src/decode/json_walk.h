@@ -5,6 +5,7 @@
  *   static uint32_t simd_special(const char *at): a bit for each of 32 bytes that is '"', '\\', below 0x20 or above 0x7f
  *   static bool simd_equal(const char *at, const char *glue, uint32_t mask): the bytes whose bit is set in mask agree
  */
+#include "batch/json_scan.h"
 #include "decode/json_shape.h"
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
@@ -303,7 +304,8 @@ static __attribute__((noinline)) const char *walk_child(struct wr_json_decoder *
         wr_json_forget(d, child);
     }
     child->entered = d->row + 1;
-    if (*at != '{') {
+    at = wr_json_skip_space(at, d->end);
+    if (at == d->end || *at != '{') {
         return wr_json_value_slow(d, field, at, depth);
     }
     const char *after = walk_object(d, child, at);
