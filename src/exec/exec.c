@@ -105,6 +105,25 @@ static uint32_t count_upstream(const struct wr_exec *exec, const struct wr_op *o
     return count;
 }
 
+/* How much older than op's event times the source rows behind them may be. */
+static int64_t reach_of(const struct wr_exec *exec, const struct wr_op *op)
+{
+    int64_t reach = 0;
+    for (uint32_t i = 0; i < op->node->input_count; i++) {
+        const struct wr_op *input = &exec->ops[op->node->inputs[i]];
+        int64_t below = reach_of(exec, input);
+        const struct wr_plan_window *window =
+            input->window != NULL ? &input->node->window : NULL;
+        if (window != NULL && window->kind == WR_WINDOW_SESSION) {
+            below = WR_TIME_MAX; /* a session is as long as its rows make it */
+        } else if (window != NULL && window->kind != WR_WINDOW_INHERIT && below != WR_TIME_MAX) {
+            below += window->size_us;
+        }
+        reach = below > reach ? below : reach;
+    }
+    return reach;
+}
+
 wr_status wr_exec_create(struct wr_exec **out, const struct wr_plan *plan,
                          const struct wr_exec_config *config, const struct wr_exec_host *host,
                          struct wr_error *err)
@@ -134,6 +153,7 @@ wr_status wr_exec_create(struct wr_exec **out, const struct wr_plan *plan,
     for (uint32_t n = 0; n < plan->node_count; n++) {
         if (exec->ops[n].window != NULL) {
             exec->ops[n].window->upstream_windows = count_upstream(exec, &exec->ops[n]);
+            exec->ops[n].window->reach_us = reach_of(exec, &exec->ops[n]);
         }
     }
     *out = exec;
@@ -499,4 +519,16 @@ int64_t wr_exec_sink_watermark(const struct wr_exec *exec, uint32_t sink)
 {
     const struct wr_plan_sink *plan = &exec->plan->sinks[sink];
     return plan->feed == WR_FEED_QUERY ? exec->ops[plan->node].watermark_us : WR_TIME_MIN;
+}
+
+int64_t wr_exec_oldest_open_us(const struct wr_exec *exec)
+{
+    int64_t oldest = WR_TIME_MAX;
+    for (uint32_t n = 0; n < exec->plan->node_count; n++) {
+        if (exec->ops[n].window != NULL) {
+            const int64_t time = wr_window_oldest_us(exec->ops[n].window);
+            oldest = time < oldest ? time : oldest;
+        }
+    }
+    return oldest;
 }

@@ -287,6 +287,43 @@ static uint64_t side_bytes(const struct wr_side *side)
     return bytes;
 }
 
+/* The earliest time that a cell's rows may have. */
+static int64_t cell_begin(const struct wr_window *w, const struct wr_cell *cell)
+{
+    if (w->plan->kind == WR_WINDOW_INHERIT) {
+        return cell->sub;
+    }
+    return w->plan->offset_us + cell->sub * w->slice_us;
+}
+
+static int64_t queue_oldest(const struct wr_window *w, const struct wr_cell_queue *queue,
+                            int64_t oldest)
+{
+    for (uint32_t i = 0; i < queue->count; i++) {
+        const int64_t begin = cell_begin(w, queue->items[queue->first + i]);
+        oldest = begin < oldest ? begin : oldest;
+    }
+    return oldest;
+}
+
+int64_t wr_window_oldest_us(const struct wr_window *w)
+{
+    int64_t oldest = WR_TIME_MAX;
+    if (w->plan->kind == WR_WINDOW_SESSION) {
+        const int64_t local = wr_session_oldest_us(&w->local);
+        oldest = wr_session_oldest_us(&w->owned);
+        oldest = local < oldest ? local : oldest;
+    } else {
+        oldest = queue_oldest(w, &w->local.cells, oldest);
+        oldest = queue_oldest(w, &w->owned.cells, oldest);
+        oldest = queue_oldest(w, &w->hop.active, oldest);
+    }
+    if (oldest == WR_TIME_MAX) {
+        return oldest;
+    }
+    return w->reach_us == WR_TIME_MAX ? WR_TIME_MIN : saturating_sub(oldest, w->reach_us);
+}
+
 uint64_t wr_window_open_keys(const struct wr_window *w)
 {
     return side_keys(&w->local) + side_keys(&w->owned) + w->hop.running.live;

@@ -107,13 +107,13 @@ struct wr_window {
 
     struct wr_side local;
     struct wr_side owned;
-    uint64_t local_keys; /* about how many keys local holds */
     struct wr_hop hop;
     struct wr_window_emission emission;
 
     int64_t local_wm;  /* of this worker's rows, hold_us taken off */
     int64_t peer_wm[WR_WORKERS_MAX];
     int64_t ready_wm;  /* minimum of all: what may be emitted */
+    int64_t reach_us; /* how much older than a result's time the source rows in it may be; WR_TIME_MAX: unknown */
     uint32_t upstream_windows;
     uint32_t aligned;  /* of them, in the epoch at hand */
     struct wr_batch_pool *exchange_pool;
@@ -141,6 +141,7 @@ void wr_window_push(struct wr_window *window, struct wr_batch *batch);
 void wr_window_watermark(struct wr_window *window, int64_t watermark_us);
 void wr_window_refresh(struct wr_window *window); /* after a peer's watermark */
 bool wr_window_step(struct wr_window *window, uint32_t *budget);
+int64_t wr_window_oldest_us(const struct wr_window *window); /* exec.h, wr_exec_oldest_open_us */
 uint64_t wr_window_open_keys(const struct wr_window *window);
 uint64_t wr_window_state_bytes(const struct wr_window *window);
 
@@ -174,7 +175,8 @@ void wr_session_add_rows(struct wr_window *window, struct wr_side *side, uint32_
 /* row: key and states of a session or a part of one; merged, not taken over. */
 void wr_session_add_partial(struct wr_window *window, struct wr_side *side, int64_t start,
                             int64_t last, const uint8_t *row);
-/* Calls close for the sessions that end at or before limit (window end <= limit), at most *budget; true when more is waiting. */
+int64_t wr_session_oldest_us(const struct wr_side *side); /* smallest start; WR_TIME_MAX: none */
+/* Calls close for the sessions whose end is at or before limit, about *budget of them; true when more is waiting. */
 bool wr_session_close(struct wr_window *window, struct wr_side *side, int64_t limit,
                       uint32_t *budget,
                       void (*close)(struct wr_window *window, int64_t start, int64_t last,

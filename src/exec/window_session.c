@@ -284,6 +284,21 @@ bool wr_session_close(struct wr_window *w, struct wr_side *side, int64_t limit, 
     return false;
 }
 
+int64_t wr_session_oldest_us(const struct wr_side *side)
+{
+    int64_t oldest = WR_TIME_MAX;
+    for (uint32_t r = 0; r < side->sessions.rows; r++) {
+        if (!wr_table_is_live(&side->sessions, r)) {
+            continue;
+        }
+        const uint8_t *session = wr_table_row(&side->sessions, r);
+        for (; session != NULL; session = next_of(session)) {
+            oldest = field(session, START) < oldest ? field(session, START) : oldest;
+        }
+    }
+    return oldest;
+}
+
 void wr_session_deinit(struct wr_window *w, struct wr_side *side)
 {
     struct wr_table *table = &side->sessions;
