@@ -158,6 +158,23 @@ void wr_result_text(struct wr_call *call, uint32_t row, const char *data, size_t
     wr_result_borrow(call, row, data, bytes);
 }
 
+static void free_buf(void *state)
+{
+    wr_buf_deinit(state);
+    free(state);
+}
+
+struct wr_buf *wr_node_buf(struct wr_node *node)
+{
+    if (node->state == NULL) {
+        node->state = wr_calloc(1, sizeof(struct wr_buf));
+        node->state_free = free_buf;
+    }
+    struct wr_buf *buf = node->state;
+    buf->bytes = 0;
+    return buf;
+}
+
 /* ---- running ---- */
 
 static void run_column(struct wr_node *node, struct wr_run *run, const uint64_t *live)

@@ -5,7 +5,6 @@
  * day that holds it. JSON gives up its scalar: a string its text, a number or boolean its value, null is NULL. Beyond
  * PostgreSQL: any type casts to JSON, BOOLEAN to and from every number.
  */
-#include "base/heap.h"
 #include "batch/json_scan.h"
 #include "batch/text.h"
 #include "exec/eval_decimal.h"
@@ -364,28 +363,10 @@ static void cast_timestamp_text(struct wr_call *call)
     }
 }
 
-static void free_buf(void *state)
-{
-    wr_buf_deinit(state);
-    free(state);
-}
-
-/* The node's buffer, kept from run to run. */
-static struct wr_buf *node_buf(struct wr_node *node)
-{
-    if (node->state == NULL) {
-        node->state = wr_calloc(1, sizeof(struct wr_buf));
-        node->state_free = free_buf;
-    }
-    struct wr_buf *buf = node->state;
-    buf->bytes = 0;
-    return buf;
-}
-
 static void format_all(struct wr_call *call, void (*format)(struct wr_buf *buf, struct wr_type type,
                                                             const void *value))
 {
-    struct wr_buf *buf = node_buf(call->node);
+    struct wr_buf *buf = wr_node_buf(call->node);
     const struct wr_column *from = wr_arg(call, 0);
     const size_t width = wr_type_width(from->type);
     WR_FOR_EACH_LIVE(call->live, call->words, row)

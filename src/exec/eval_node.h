@@ -39,7 +39,6 @@ struct wr_run {
 
 typedef void (*wr_node_run_fn)(struct wr_node *node, struct wr_run *run, const uint64_t *live);
 typedef void (*wr_kernel_fn)(struct wr_call *call);
-typedef void (*wr_cast_fn)(struct wr_call *call);
 
 struct wr_node {
     wr_node_run_fn run;
@@ -164,6 +163,9 @@ void wr_node_run(struct wr_node *node, struct wr_run *run, const uint64_t *live)
 uint8_t *wr_node_nullable(struct wr_node *node, uint32_t words);
 /* Message of a failure outside a call. */
 void wr_node_fail(struct wr_node *node, struct wr_run *run, uint32_t row, const char *what);
+
+/* The node's own byte buffer (its state), emptied; kept from run to run. */
+struct wr_buf *wr_node_buf(struct wr_node *node);
 
 /* ---- lazily evaluated nodes (eval_logic.c) ---- */
 
