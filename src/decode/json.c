@@ -14,6 +14,9 @@ const struct wr_option wr_json_options[] = { { NULL } };
 /* How much of a bad value a fault shows. */
 #define SHOWN_BYTES 60
 
+/* Lengths may settle: all members are bet on again in every so many batches. */
+#define RETRY_BATCHES 64
+
 /* A copy larger than this is given back after its record: one giant must not cost memory for good. */
 #define COPY_KEPT_BYTES (1u << 20)
 
@@ -96,9 +99,10 @@ static void add_field(struct wr_json_decoder *d, struct wr_json_field *field,
 static void make_shapes(struct wr_json_decoder *d, struct wr_json_node *node)
 {
     node->shape_capacity += WR_JSON_SHAPE_SPARE;
-    const size_t bytes = node->shape_capacity * sizeof(struct wr_json_member);
+    const size_t bytes = (node->shape_capacity + 1) * sizeof(struct wr_json_member);
     const uintptr_t at = (uintptr_t)wr_arena_zalloc(&d->arena, bytes + 31);
     node->shape = (struct wr_json_member *)((at + 31) & ~(uintptr_t)31);
+    node->shape[0].glue_mask = WR_JSON_NO_GLUE;
     for (struct wr_json_key *key = node->keys; key != NULL; key = key->next) {
         if (key->child != NULL) {
             make_shapes(d, key->child);
@@ -183,6 +187,25 @@ void wr_json_destroy(struct wr_decoder *decoder)
 
 /* ---- one batch ---- */
 
+/* rows: in the batch before. again: give every member another chance. */
+static void refresh_shapes(struct wr_json_node *node, uint32_t rows, bool again)
+{
+    for (uint32_t i = 0; i < node->shape_count; i++) {
+        struct wr_json_member *m = &node->shape[i];
+        /* A lost bet costs more than a won one gains, and misses come in runs. */
+        m->steady = again || (m->steady && m->misses <= rows / 8);
+        m->misses = 0;
+        if (m->field != NULL) {
+            m->values = m->field->values;
+        }
+    }
+    for (const struct wr_json_key *key = node->keys; key != NULL; key = key->next) {
+        if (key->child != NULL) {
+            refresh_shapes(key->child, rows, again);
+        }
+    }
+}
+
 void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records,
                     struct wr_batch *batch, struct wr_faults *faults)
 {
@@ -193,6 +216,8 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
     for (uint32_t i = 0; i < d->field_count; i++) {
         d->fields[i].values = batch->columns[d->fields[i].column].values;
     }
+    refresh_shapes(d->root, d->rows_before, d->batches++ % RETRY_BATCHES == 0);
+    d->rows_before = records->count;
     d->run(d, records);
     wr_decoder_finish(batch, d->schema, records->count, faults);
     if (d->copy_capacity > COPY_KEPT_BYTES) {
@@ -201,19 +226,6 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
         d->copy_capacity = 0;
     }
 }
-
-/* Sanitizers count every byte behind a record as foreign, so under them each record is copied. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ALWAYS_COPY true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define ALWAYS_COPY true
-#endif
-#endif
-#ifndef ALWAYS_COPY
-#define ALWAYS_COPY false
-#endif
 
 static void copy_record(struct wr_json_decoder *d, const struct wr_record *record)
 {
@@ -230,7 +242,7 @@ static void copy_record(struct wr_json_decoder *d, const struct wr_record *recor
     d->origin = (ptrdiff_t)((uintptr_t)record->data - (uintptr_t)d->copy);
 }
 
-bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record)
+bool wr_json_open_slow(struct wr_json_decoder *d, const struct wr_record *record)
 {
     if (record->data == NULL || record->bytes == 0) {
         wr_json_fault(d, NULL, "empty record");
@@ -240,15 +252,7 @@ bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record)
         wr_json_fault(d, NULL, "record is larger than 64 MiB");
         return false;
     }
-    const uintptr_t last = (uintptr_t)record->data + record->bytes - 1;
-    /* Reading on within the last byte's page cannot fault; what is read there decides nothing. */
-    if (ALWAYS_COPY || (last & 4095) + WR_JSON_PADDING > 4095) {
-        copy_record(d, record);
-    } else {
-        d->start = record->data;
-        d->end = record->data + record->bytes;
-        d->origin = 0;
-    }
+    copy_record(d, record);
     return true;
 }
 
@@ -418,10 +422,16 @@ static bool glue_is(const struct wr_json_decoder *d, const struct wr_json_member
 }
 
 /* What a member with this key does. */
-static void aim_member(struct wr_json_member *m, const struct wr_json_key *key)
+static void aim_member(struct wr_json_decoder *d, struct wr_json_member *m,
+                       const struct wr_json_key *key)
 {
     m->field = key == NULL ? NULL : key->field;
     m->child = key == NULL ? NULL : key->child;
+    if (m->field != NULL) {
+        m->values = m->field->values;
+        m->seen = &d->seen[m->field->seen_word];
+        m->seen_bit = m->field->seen_bit;
+    }
     if (m->child != NULL) {
         m->kind = WR_JSON_CHILD;
     } else if (m->field == NULL) {
@@ -437,15 +447,16 @@ static struct wr_json_member *learn(struct wr_json_node *node, struct wr_json_me
 {
     struct wr_json_member *last = node->shape + node->shape_count;
     if (node->shape_count < node->shape_capacity) {
-        memmove(expected + 1, expected, (size_t)(last - expected) * sizeof(*expected));
+        memmove(expected + 1, expected, (size_t)(last + 1 - expected) * sizeof(*expected));
         node->shape_count++;
     } else if (expected == last) {
         expected--;
     }
     memset(expected, 0, sizeof(*expected));
     memcpy(expected->glue, glue, bytes);
+    expected->steady = true;
     expected->glue_bytes = (uint32_t)bytes;
-    expected->glue_mask = bytes >= 32 ? UINT32_MAX : (1u << bytes) - 1;
+    expected->glue_mask = bytes > 32 ? WR_JSON_NO_GLUE : (1ull << bytes) - 1;
     return expected;
 }
 
@@ -474,7 +485,7 @@ static const char *parse_key(struct wr_json_decoder *d, struct wr_json_node *nod
     }
     const size_t bytes = (size_t)(at - glue);
     *member = bytes <= WR_JSON_GLUE_BYTES ? learn(node, *member, glue, bytes) : &d->passing;
-    aim_member(*member, find_key(node, name));
+    aim_member(d, *member, find_key(node, name));
     return at;
 }
 

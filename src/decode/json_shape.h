@@ -6,6 +6,10 @@
  * space, comma, key and colon, and looking the key up. Where the glue differs, the members behind are tried (a field was left
  * out), then the text is parsed by the grammar and the shape learns it.
  *
+ * Values keep their length more often than not (ids, codes, times). Where they do, the walk goes on from the length
+ * that is expected and only checks it: then the processor need not wait for one value's end to be found before it
+ * starts on the next. A member whose length changes often is found out batch by batch and not bet on.
+ *
  * The walk (json_walk.h) takes the fast way only where a value is of the plain form of its column's type; everything else
  * goes through wr_json_value_slow, which is complete by itself.
  */
@@ -52,12 +56,21 @@ struct wr_json_field {
 
 struct wr_json_member {
     alignas(32) char glue[WR_JSON_GLUE_BYTES];
+    uint64_t glue_mask; /* a bit per byte, up to 32; WR_JSON_NO_GLUE: longer ones are left to resync */
     uint32_t glue_bytes;
-    uint32_t glue_mask; /* a bit per byte of the first 32 */
     enum wr_json_kind kind;
+    uint32_t length; /* of the value in the event before */
+    uint32_t misses; /* how often length was wrong in this batch */
+    bool steady;     /* length is worth betting on */
+    void *values;    /* the three of the field, near at hand */
+    uint64_t seen_bit;
+    uint64_t *seen;
     struct wr_json_field *field; /* may be NULL */
     struct wr_json_node *child;  /* may be NULL */
 };
+
+/* A bit that no comparison of 32 bytes sets: such a member never matches. Also the mask of the member that ends a shape. */
+#define WR_JSON_NO_GLUE (1ull << 32)
 
 /* A key that leads to a column or to an object with columns. */
 struct wr_json_key {
@@ -70,7 +83,7 @@ struct wr_json_key {
 struct wr_json_node {
     struct wr_json_key *keys;
     struct wr_json_member *shape;
-    uint32_t shape_count;
+    uint32_t shape_count;    /* shape[shape_count] is there too and never matches */
     uint32_t shape_capacity;
     uint32_t depth;   /* objects open inside it, itself included */
     uint32_t entered; /* 1 + the row in which it was met last: a second time in one row is a duplicate key */
@@ -97,6 +110,8 @@ struct wr_json_decoder {
     uint32_t row;
     const char *start;
     const char *end;
+    uint32_t batches; /* decoded so far */
+    uint32_t rows_before;
     ptrdiff_t origin; /* add to a pointer into the text at hand to get the record's own bytes */
     char *copy;       /* copy_capacity bytes */
     size_t copy_capacity;
@@ -119,8 +134,37 @@ bool wr_json_fill_nulls(struct wr_json_decoder *d);
 void wr_json_forget(struct wr_json_decoder *d, struct wr_json_node *node);
 /* Adds a fault of the record at hand. at: where; NULL: nowhere in particular. Returns NULL. */
 const char *wr_json_fault(struct wr_json_decoder *d, const char *at, const char *what);
-/* Sets start, end and origin so that WR_JSON_PADDING bytes behind end may be read. False after a fault. */
-bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record);
+/* Sets start, end and origin so that WR_JSON_PADDING bytes behind end may be read: the record lies at the end of a
+ * page and so is copied, or it is refused: false. */
+bool wr_json_open_slow(struct wr_json_decoder *d, const struct wr_record *record);
+
+/* Sanitizers count every byte behind a record as foreign, so under them each record is copied. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WR_JSON_ALWAYS_COPY true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define WR_JSON_ALWAYS_COPY true
+#endif
+#endif
+#ifndef WR_JSON_ALWAYS_COPY
+#define WR_JSON_ALWAYS_COPY false
+#endif
+
+static inline bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record)
+{
+    const uintptr_t last = (uintptr_t)record->data + record->bytes - 1;
+    /* Reading on within the last byte's page cannot fault; what is read there decides nothing. */
+    if (__builtin_expect(WR_JSON_ALWAYS_COPY || (last & 4095) + WR_JSON_PADDING > 4095 ||
+                             record->bytes - 1 >= WR_RECORD_BYTES_MAX || record->data == NULL,
+                         0)) {
+        return wr_json_open_slow(d, record);
+    }
+    d->start = record->data;
+    d->end = record->data + record->bytes;
+    d->origin = 0;
+    return true;
+}
 
 void wr_json_run_avx2(struct wr_json_decoder *d, const struct wr_records *records);
 void wr_json_run_plain(struct wr_json_decoder *d, const struct wr_records *records);

@@ -3,7 +3,8 @@
  * Before it is included: json_simd_* as below. Everything here may read WR_JSON_PADDING bytes behind the record and so
  * compares with end before it believes what it read.
  *   static uint32_t simd_special(const char *at): a bit for each of 32 bytes that is '"', '\\', below 0x20 or above 0x7f
- *   static bool simd_equal(const char *at, const char *glue, uint32_t mask): the bytes whose bit is set in mask agree
+ *   static bool simd_equal(const char *at, const char *glue, uint64_t mask): the first bytes agree, one per
+ *       bit of mask; false for WR_JSON_NO_GLUE
  */
 #include "batch/json_scan.h"
 #include "decode/json_shape.h"
@@ -156,7 +157,7 @@ static inline const char *find_quote(const char *at, const char *end)
     }
 }
 
-static const char *skip_value(struct wr_json_decoder *d, const char *at, uint32_t depth)
+static inline const char *skip_value(struct wr_json_decoder *d, const char *at, uint32_t depth)
 {
     if (*at == '"') {
         const char *quote = find_quote(at + 1, d->end);
@@ -197,23 +198,22 @@ static inline bool store_int(const struct wr_json_field *field, uint32_t row,
     }
 }
 
-static inline bool store_double(const struct wr_json_field *field, uint32_t row,
-                                struct plain_number n)
+static inline bool store_double(double *values, uint32_t row, struct plain_number n)
 {
     static const double tens[] = { 1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                    1e8, 1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
     /* Both operands are exact, so one rounding gives the right result (Clinger). */
     const double value = (double)(int64_t)n.digits / tens[n.fraction];
-    ((double *)field->values)[row] = n.negative ? -value : value;
+    values[row] = n.negative ? -value : value;
     return n.digits <= 1ull << 53;
 }
 
-static inline bool store_time(const struct wr_json_decoder *d, const struct wr_json_field *field,
-                              uint32_t row, struct plain_number n)
+static inline bool store_time(const struct wr_json_decoder *d, int64_t *values, uint32_t row,
+                              struct plain_number n)
 {
-    int64_t *into = &((int64_t *)field->values)[row];
     const int64_t value = n.negative ? -(int64_t)n.digits : (int64_t)n.digits;
-    return !__builtin_mul_overflow(value, d->unit_multiplier, into) && d->unit_multiplier != 0;
+    return !__builtin_mul_overflow(value, d->unit_multiplier, &values[row]) &&
+           d->unit_multiplier != 0;
 }
 
 static inline bool store_decimal(const struct wr_json_field *field, uint32_t row,
@@ -234,61 +234,54 @@ static inline bool store_decimal(const struct wr_json_field *field, uint32_t row
     return true;
 }
 
-/* A number column's value; NULL: not the plain form. */
-static inline const char *fast_number(struct wr_json_decoder *d, const struct wr_json_member *m,
-                                      const char *at)
+/* A value in the plain form of its column; NULL: not that. */
+static inline const char *fast_text(struct wr_json_decoder *d, const struct wr_json_member *m,
+                                    uint32_t row, const char *at)
 {
-    struct plain_number n;
-    const bool whole = m->kind != WR_JSON_DOUBLE && m->kind != WR_JSON_DECIMAL;
-    const char *after = read_plain(at, whole, &n);
-    if (UNLIKELY(after == NULL)) {
+    if (UNLIKELY(*at != '"')) {
         return NULL;
     }
-    bool good;
-    switch (m->kind) {
-    case WR_JSON_INT64:
-        ((int64_t *)m->field->values)[d->row] = n.negative ? -(int64_t)n.digits : (int64_t)n.digits;
-        good = true;
-        break;
-    case WR_JSON_DOUBLE:
-        good = store_double(m->field, d->row, n);
-        break;
-    case WR_JSON_TIME:
-        good = store_time(d, m->field, d->row, n);
-        break;
-    case WR_JSON_DECIMAL:
-        good = store_decimal(m->field, d->row, n);
-        break;
-    default:
-        good = store_int(m->field, d->row, n);
-        break;
+    const char *quote = find_quote(at + 1, d->end);
+    if (UNLIKELY(quote == NULL)) {
+        return NULL;
     }
-    return LIKELY(good) ? after : NULL;
+    struct wr_view *views = m->values;
+    put_view(&views[row], at + 1, (uint64_t)(quote - at - 1), d->origin);
+    return quote + 1;
 }
 
-/* A value in the plain form of its column; NULL: not that. */
 static inline const char *fast_value(struct wr_json_decoder *d, const struct wr_json_member *m,
-                                     const char *at)
+                                     uint32_t row, const char *at)
 {
-    if (m->kind == WR_JSON_TEXT) {
-        if (UNLIKELY(*at != '"')) {
-            return NULL;
-        }
-        const char *quote = find_quote(at + 1, d->end);
-        if (UNLIKELY(quote == NULL)) {
-            return NULL;
-        }
-        struct wr_view *views = m->field->values;
-        put_view(&views[d->row], at + 1, (uint64_t)(quote - at - 1), d->origin);
-        return quote + 1;
-    }
-    if (m->kind == WR_JSON_BOOL) {
+    struct plain_number n;
+    switch (m->kind) {
+    case WR_JSON_TEXT:
+        return fast_text(d, m, row, at);
+    case WR_JSON_INT64:
+        at = read_plain(at, true, &n);
+        ((int64_t *)m->values)[row] = n.negative ? -(int64_t)n.digits : (int64_t)n.digits;
+        return at;
+    case WR_JSON_DOUBLE:
+        at = read_plain(at, false, &n);
+        return LIKELY(at != NULL && store_double(m->values, row, n)) ? at : NULL;
+    case WR_JSON_TIME:
+        at = read_plain(at, true, &n);
+        return LIKELY(at != NULL && store_time(d, m->values, row, n)) ? at : NULL;
+    case WR_JSON_BOOL: {
         const bool yes = load32(at) == 0x65757274u; /* "true" */
         const bool no = load32(at + 1) == 0x65736c61u && *at == 'f';
-        ((uint8_t *)m->field->values)[d->row] = yes;
+        ((uint8_t *)m->values)[row] = yes;
         return LIKELY(yes || no) ? at + 5 - yes : NULL;
     }
-    return m->kind == WR_JSON_OTHER ? NULL : fast_number(d, m, at);
+    case WR_JSON_INT:
+        at = read_plain(at, true, &n);
+        return LIKELY(at != NULL && store_int(m->field, row, n)) ? at : NULL;
+    case WR_JSON_DECIMAL:
+        at = read_plain(at, false, &n);
+        return LIKELY(at != NULL && store_decimal(m->field, row, n)) ? at : NULL;
+    default:
+        return NULL;
+    }
 }
 
 static const char *walk_object(struct wr_json_decoder *d, struct wr_json_node *node,
@@ -315,16 +308,33 @@ static __attribute__((noinline)) const char *walk_child(struct wr_json_decoder *
     return after;
 }
 
+/* after, but where the member's bet on its length holds without waiting for it: the processor predicts the comparison
+ * and so knows the next position at once. */
+static inline const char *go_on(struct wr_json_member *m, const char *at, const char *after)
+{
+    if (m->steady) {
+        uint64_t length = m->length;
+        const uint64_t found = (uint64_t)(after - at);
+        __asm__("" : "+r"(length)); /* hides that it is what was compared, or the compiler would use found */
+        if (LIKELY(found == m->length)) {
+            return at + length;
+        }
+        m->length = (uint32_t)found;
+        m->misses++;
+    }
+    return after;
+}
+
 /* at: at the '{'. Returns the byte behind the '}', NULL after a fault. */
 static const char *walk_object(struct wr_json_decoder *d, struct wr_json_node *node, const char *at)
 {
     const char *const end = d->end;
+    const uint32_t row = d->row;
     struct wr_json_member *next = node->shape;
-    struct wr_json_member *last = next + node->shape_count;
     bool first = true;
     for (;;) {
         struct wr_json_member *m = next;
-        if (LIKELY(m < last && simd_equal(at, m->glue, m->glue_mask) && m->glue_bytes <= 32)) {
+        if (LIKELY(simd_equal(at, m->glue, m->glue_mask))) {
             at += m->glue_bytes;
             next = m + 1;
         } else if (*at == '}' && at < end && !first) {
@@ -335,27 +345,33 @@ static const char *walk_object(struct wr_json_decoder *d, struct wr_json_node *n
                 return at;
             }
             next = m == &d->passing ? next : m + 1;
-            last = node->shape + node->shape_count;
         }
         first = false;
+        /* The only check against the end: a value is followed by glue, and behind a value that ran over the end at most
+         * WR_JSON_PADDING bytes were looked at. */
         if (UNLIKELY(at >= end)) {
             return wr_json_fault(d, end, "ends inside an object");
         }
         if (m->kind == WR_JSON_SKIP) {
-            at = skip_value(d, at, node->depth);
+            const char *after = skip_value(d, at, node->depth);
+            if (LIKELY(after != NULL)) {
+                at = go_on(m, at, after);
+                continue;
+            }
+            return NULL;
         } else if (UNLIKELY(m->kind == WR_JSON_CHILD)) {
             at = walk_child(d, m, node->depth, at);
         } else {
-            const char *after = fast_value(d, m, at);
+            const char *after = fast_value(d, m, row, at);
             if (LIKELY(after != NULL)) {
-                d->seen[m->field->seen_word] |= m->field->seen_bit;
-                at = after;
-            } else {
-                at = wr_json_value_slow(d, m->field, at, node->depth);
+                *m->seen |= m->seen_bit;
+                at = go_on(m, at, after);
+                continue;
             }
+            at = wr_json_value_slow(d, m->field, at, node->depth);
         }
-        if (UNLIKELY(at == NULL || at >= end)) {
-            return at == NULL ? NULL : wr_json_fault(d, end, "ends inside an object");
+        if (UNLIKELY(at == NULL)) {
+            return NULL;
         }
     }
 }

@@ -19,10 +19,10 @@ static inline uint32_t simd_special(const char *at)
     return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(low, _mm256_or_si256(quote, slash)));
 }
 
-static inline bool simd_equal(const char *at, const char *glue, uint32_t mask)
+static inline bool simd_equal(const char *at, const char *glue, uint64_t mask)
 {
     const __m256i same = _mm256_cmpeq_epi8(load256(at), load256(glue));
-    return (~(uint32_t)_mm256_movemask_epi8(same) & mask) == 0;
+    return (~(uint64_t)(uint32_t)_mm256_movemask_epi8(same) & mask) == 0;
 }
 
 #include "decode/json_walk.h"

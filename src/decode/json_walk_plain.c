@@ -29,9 +29,9 @@ static inline uint32_t equal16(const char *a, const char *b)
     return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(load128(a), load128(b)));
 }
 
-static inline bool simd_equal(const char *at, const char *glue, uint32_t mask)
+static inline bool simd_equal(const char *at, const char *glue, uint64_t mask)
 {
-    return (~(equal16(at, glue) | equal16(at + 16, glue + 16) << 16) & mask) == 0;
+    return (~(uint64_t)(equal16(at, glue) | equal16(at + 16, glue + 16) << 16) & mask) == 0;
 }
 #else
 static inline uint32_t simd_special(const char *at)
@@ -44,9 +44,9 @@ static inline uint32_t simd_special(const char *at)
     return bits;
 }
 
-static inline bool simd_equal(const char *at, const char *glue, uint32_t mask)
+static inline bool simd_equal(const char *at, const char *glue, uint64_t mask)
 {
-    return memcmp(at, glue, mask == 0 ? 0 : 32 - (uint32_t)__builtin_clz(mask)) == 0;
+    return mask <= UINT32_MAX && memcmp(at, glue, (size_t)__builtin_popcountll(mask)) == 0;
 }
 #endif
 
