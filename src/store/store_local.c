@@ -1,0 +1,443 @@
+/* store_local.c: objects as files under one directory.
+ *
+ * An object is written to a hidden file beside its place (`.NAME.PID-N.tmp`), synced, and moved there by rename: readers see
+ * all of it or nothing. Put-if-absent moves with renameat2(RENAME_NOREPLACE), or link(2) where the file system does
+ * not know that; both let exactly one of many racers through, also over NFS.
+ * Names that begin with a dot are never listed: what a crash leaves behind is invisible.
+ */
+#include "store/local_file.h"
+#include "store/store_ops.h"
+
+#include "base/heap.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct local_store {
+    struct wr_store base;
+    struct wr_io *io;
+    char *root; /* without a slash at the end, except "/" */
+};
+
+struct local_upload {
+    struct wr_upload base;
+    struct local_store *store;
+    char *path;
+    char *temporary; /* NULL: published */
+    int fd;          /* -1: prepared */
+    int64_t bytes;
+};
+
+static const char *path_of_url(const char *url)
+{
+    return strncmp(url, "file://", 7) == 0 ? url + 7 : url;
+}
+
+static wr_status local_check(const char *url, const struct wr_options *options,
+                             struct wr_error *err)
+{
+    const char *path = path_of_url(url);
+    if (path != url && path[0] != '/') {
+        wr_fail(err, WR_CLASS_USER, "%s names a host, not a directory", url);
+        wr_error_hint(err, "write file:///absolute/path, or just a path");
+        return WR_FAIL;
+    }
+    wr_ensure(path[0] != '\0', err, WR_CLASS_USER, "the path is empty");
+    return WR_OK;
+}
+
+/* Keys come from Weir, but hold texts from outside (partition values): none may leave the directory. */
+static wr_status join(const struct local_store *store, const char *key, char **path,
+                      struct wr_error *err)
+{
+    bool bad = key[0] == '\0' || key[0] == '/';
+    for (const char *at = key; at != NULL && !bad; at = strchr(at, '/')) {
+        at += *at == '/' ? 1 : 0;
+        const size_t segment = strcspn(at, "/");
+        bad = segment == 0 || (segment == 1 && at[0] == '.') ||
+              (segment == 2 && at[0] == '.' && at[1] == '.');
+    }
+    wr_ensure(!bad, err, WR_CLASS_FATAL, "'%s' cannot be the name of an object", key);
+    struct wr_buf buf = { 0 };
+    wr_buf_printf(&buf, "%s%s%s", store->root, strcmp(store->root, "/") == 0 ? "" : "/", key);
+    *path = wr_strdup(wr_buf_cstr(&buf));
+    wr_buf_deinit(&buf);
+    return WR_OK;
+}
+
+static char *temporary_of(const char *path)
+{
+    static atomic_uint_fast64_t counter;
+    const char *name = strrchr(path, '/');
+    const size_t directory = name == NULL ? 0 : (size_t)(name - path) + 1;
+    struct wr_buf buf = { 0 };
+    wr_buf_append(&buf, path, directory);
+    /* The name is cut so that the hidden one fits where the visible one does. */
+    wr_buf_printf(&buf, ".%.180s.%d-%llu.tmp", path + directory, (int)getpid(),
+                  (unsigned long long)atomic_fetch_add(&counter, 1));
+    char *text = wr_strdup(wr_buf_cstr(&buf));
+    wr_buf_deinit(&buf);
+    return text;
+}
+
+/* ---- store ---- */
+
+static void local_close(struct wr_store *base)
+{
+    struct local_store *store = (struct local_store *)base;
+    free(store->root);
+    free(store);
+}
+
+static wr_status prove_writable(const char *root, struct wr_error *err)
+{
+    struct wr_buf probe = { 0 };
+    wr_buf_printf(&probe, "%s/x", root);
+    int error = wr_file_make_parents(wr_buf_cstr(&probe));
+    wr_buf_deinit(&probe);
+    if (error == 0) {
+        error = access(root, W_OK | X_OK) == 0 ? 0 : errno;
+        if (error == 0) {
+            return WR_OK;
+        }
+        wr_file_fail(err, WR_CLASS_FATAL, error, "write into directory", root);
+        if (error == EACCES) {
+            wr_error_hint(err, "give this user the right to write there: ls -ld '%s'", root);
+        }
+        return WR_FAIL;
+    }
+    return wr_file_fail(err, WR_CLASS_FATAL, error, "create directory", root);
+}
+
+static wr_status local_open(struct wr_store **out, const char *url,
+                            const struct wr_options *options, struct wr_io *io,
+                            struct wr_error *err)
+{
+    WR_TRY(local_check(url, options, err));
+    struct local_store *store = wr_calloc(1, sizeof *store);
+    store->base.ops = &wr_store_local_ops;
+    store->io = io;
+    store->root = wr_strdup(path_of_url(url));
+    for (size_t n = strlen(store->root); n > 1 && store->root[n - 1] == '/'; n--) {
+        store->root[n - 1] = '\0';
+    }
+    const wr_status status = prove_writable(store->root, err);
+    if (status != WR_OK) {
+        local_close(&store->base);
+        return status;
+    }
+    *out = &store->base;
+    return WR_OK;
+}
+
+/* ---- uploads ---- */
+
+static void local_upload_close(struct wr_upload *base)
+{
+    struct local_upload *up = (struct local_upload *)base;
+    if (up->fd >= 0) {
+        close(up->fd);
+    }
+    if (up->temporary != NULL) {
+        (void)unlink(up->temporary);
+    }
+    free(up->temporary);
+    free(up->path);
+    free(up);
+}
+
+static wr_status local_upload_open(struct wr_upload **out, struct wr_store *base, const char *key,
+                                   struct wr_error *err)
+{
+    struct local_store *store = (struct local_store *)base;
+    char *path;
+    WR_TRY(join(store, key, &path, err));
+    const int made = wr_file_make_parents(path);
+    if (made != 0) {
+        wr_file_fail(err, WR_CLASS_FATAL, made, "create the directory of", path);
+        free(path);
+        return WR_FAIL;
+    }
+    struct local_upload *up = wr_calloc(1, sizeof *up);
+    up->base.ops = &wr_store_local_ops;
+    up->store = store;
+    up->path = path;
+    up->temporary = temporary_of(path);
+    up->fd = open(up->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (up->fd < 0) {
+        wr_file_fail(err, WR_CLASS_FATAL, errno, "create", up->temporary);
+        free(up->temporary);
+        up->temporary = NULL;
+        local_upload_close(&up->base);
+        return WR_FAIL;
+    }
+    *out = &up->base;
+    return WR_OK;
+}
+
+static wr_status local_upload_write(struct wr_upload *base, const void *data, size_t bytes,
+                                    struct wr_error *err)
+{
+    struct local_upload *up = (struct local_upload *)base;
+    const int error = wr_file_write_all(up->store->io, up->fd, data, bytes, up->bytes);
+    if (error != 0) {
+        return wr_file_fail(err, WR_CLASS_FATAL, error, "write", up->path);
+    }
+    up->bytes += (int64_t)bytes;
+    return WR_OK;
+}
+
+static wr_status local_upload_prepare(struct wr_upload *base, struct wr_error *err)
+{
+    struct local_upload *up = (struct local_upload *)base;
+    if (up->fd < 0) {
+        return WR_OK;
+    }
+    int error = wr_file_sync(up->store->io, up->fd);
+    if (error == 0) {
+        error = wr_file_sync_parent(up->path); /* its hidden name must be found again too */
+    }
+    if (error != 0) {
+        return wr_file_fail(err, WR_CLASS_FATAL, error, "sync", up->path);
+    }
+    close(up->fd);
+    up->fd = -1;
+    return WR_OK;
+}
+
+static wr_status local_upload_publish(struct wr_upload *base, struct wr_error *err)
+{
+    struct local_upload *up = (struct local_upload *)base;
+    if (up->temporary != NULL) {
+        if (rename(up->temporary, up->path) < 0) {
+            return wr_file_fail(err, WR_CLASS_FATAL, errno, "rename the finished file to",
+                                up->path);
+        }
+        free(up->temporary);
+        up->temporary = NULL;
+    }
+    const int error = wr_file_sync_parent(up->path);
+    if (error != 0) {
+        return wr_file_fail(err, WR_CLASS_FATAL, error, "sync the directory of", up->path);
+    }
+    return WR_OK;
+}
+
+/* ---- small objects ---- */
+
+/* Moves without replacing: 0, EEXIST, or what went wrong. */
+static int move_if_absent(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) {
+        return errno;
+    }
+    if (link(from, to) < 0) {
+        return errno;
+    }
+    (void)unlink(from); /* a second, hidden name of the same file does no harm */
+    return 0;
+}
+
+static wr_status publish_if_absent(struct local_upload *up, struct wr_error *err)
+{
+    const int error = move_if_absent(up->temporary, up->path);
+    if (error == EEXIST) {
+        return WR_END; /* close removes the temporary file */
+    }
+    if (error != 0) {
+        return wr_file_fail(err, WR_CLASS_FATAL, error, "create", up->path);
+    }
+    free(up->temporary);
+    up->temporary = NULL;
+    return local_upload_publish(&up->base, err);
+}
+
+static wr_status local_put(struct wr_store *base, const char *key, const void *data, size_t bytes,
+                           enum wr_put_condition condition, struct wr_error *err)
+{
+    struct wr_upload *opened;
+    WR_TRY(local_upload_open(&opened, base, key, err));
+    struct local_upload *up = (struct local_upload *)opened;
+    wr_status status = local_upload_write(opened, data, bytes, err);
+    if (status == WR_OK) {
+        status = local_upload_prepare(opened, err);
+    }
+    if (status == WR_OK) {
+        status = condition == WR_PUT_IF_ABSENT ? publish_if_absent(up, err)
+                                               : local_upload_publish(opened, err);
+    }
+    local_upload_close(opened);
+    return status;
+}
+
+static wr_status read_open_file(struct local_store *store, int fd, const char *path,
+                                struct wr_buf *into, struct wr_error *err)
+{
+    struct stat info;
+    if (fstat(fd, &info) < 0) {
+        return wr_file_fail(err, WR_CLASS_FATAL, errno, "look at", path);
+    }
+    wr_ensure(S_ISREG(info.st_mode), err, WR_CLASS_FATAL, "%s is not a file", path);
+    const size_t bytes = (size_t)info.st_size;
+    size_t got;
+    const int error = wr_file_read_all(store->io, fd, wr_buf_reserve(into, bytes + 1), bytes, 0,
+                                       &got);
+    if (error != 0) {
+        return wr_file_fail(err, WR_CLASS_FATAL, error, "read", path);
+    }
+    into->bytes += got;
+    return WR_OK;
+}
+
+static wr_status local_get(struct wr_store *base, const char *key, struct wr_buf *into,
+                           struct wr_error *err)
+{
+    struct local_store *store = (struct local_store *)base;
+    char *path;
+    WR_TRY(join(store, key, &path, err));
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    wr_status status;
+    if (fd >= 0) {
+        status = read_open_file(store, fd, path, into, err);
+        close(fd);
+    } else if (errno == ENOENT || errno == ENOTDIR) {
+        status = WR_END;
+    } else {
+        status = wr_file_fail(err, WR_CLASS_FATAL, errno, "open", path);
+    }
+    free(path);
+    return status;
+}
+
+static wr_status local_erase(struct wr_store *base, const char *key, struct wr_error *err)
+{
+    char *path;
+    WR_TRY(join((struct local_store *)base, key, &path, err));
+    wr_status status = WR_OK;
+    if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR) {
+        status = wr_file_fail(err, WR_CLASS_FATAL, errno, "remove", path);
+    }
+    free(path);
+    return status;
+}
+
+/* ---- list ---- */
+
+struct found_key {
+    char *key;
+    uint64_t bytes;
+};
+
+struct listing {
+    const struct local_store *store;
+    const char *prefix;
+    const char *start_after;
+    struct found_key *keys;
+    size_t count;
+    size_t capacity;
+};
+
+static void keep(struct listing *list, const char *key, uint64_t bytes)
+{
+    if (strncmp(key, list->prefix, strlen(list->prefix)) != 0 ||
+        (list->start_after != NULL && strcmp(key, list->start_after) <= 0)) {
+        return;
+    }
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity * 2 + 64;
+        list->keys = wr_realloc(list->keys, list->capacity * sizeof *list->keys);
+    }
+    list->keys[list->count++] = (struct found_key){ wr_strdup(key), bytes };
+}
+
+/* A directory holds keys of the prefix only if one of the two begins the other. */
+static bool worth_entering(const struct listing *list, const char *directory)
+{
+    const size_t a = strlen(directory);
+    const size_t b = strlen(list->prefix);
+    return strncmp(directory, list->prefix, a < b ? a : b) == 0;
+}
+
+/* directory: "" or a key that ends with a slash. */
+static int walk(struct listing *list, const char *directory)
+{
+    struct wr_buf buf = { 0 };
+    wr_buf_printf(&buf, "%s/%s", list->store->root, directory);
+    DIR *stream = opendir(wr_buf_cstr(&buf));
+    int error = stream == NULL && errno != ENOENT ? errno : 0;
+    for (const struct dirent *entry; stream != NULL && error == 0;) {
+        errno = 0;
+        entry = readdir(stream);
+        if (entry == NULL) {
+            error = errno;
+            break;
+        }
+        struct stat info;
+        if (entry->d_name[0] == '.' ||
+            fstatat(dirfd(stream), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+            continue; /* hidden, or gone meanwhile */
+        }
+        buf.bytes = 0;
+        wr_buf_printf(&buf, "%s%s%s", directory, entry->d_name, S_ISDIR(info.st_mode) ? "/" : "");
+        if (S_ISREG(info.st_mode)) {
+            keep(list, wr_buf_cstr(&buf), (uint64_t)info.st_size);
+        } else if (S_ISDIR(info.st_mode) && worth_entering(list, wr_buf_cstr(&buf))) {
+            error = walk(list, wr_buf_cstr(&buf));
+        }
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
+    wr_buf_deinit(&buf);
+    return error;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct found_key *)a)->key, ((const struct found_key *)b)->key);
+}
+
+static wr_status local_list(struct wr_store *base, const char *prefix, const char *start_after,
+                            void (*found)(void *ctx, const char *key, uint64_t bytes), void *ctx,
+                            struct wr_error *err)
+{
+    struct local_store *store = (struct local_store *)base;
+    struct listing list = { .store = store, .prefix = prefix, .start_after = start_after };
+    const int error = walk(&list, "");
+    if (error == 0 && list.count > 0) {
+        qsort(list.keys, list.count, sizeof *list.keys, by_key);
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        if (error == 0) {
+            found(ctx, list.keys[i].key, list.keys[i].bytes);
+        }
+        free(list.keys[i].key);
+    }
+    free(list.keys);
+    return error == 0 ? WR_OK
+                      : wr_file_fail(err, WR_CLASS_FATAL, error, "list directory", store->root);
+}
+
+const struct wr_store_ops wr_store_local_ops = {
+    .scheme = "file://",
+    .check = local_check,
+    .open = local_open,
+    .close = local_close,
+    .put = local_put,
+    .get = local_get,
+    .erase = local_erase,
+    .list = local_list,
+    .upload_open = local_upload_open,
+    .upload_write = local_upload_write,
+    .upload_prepare = local_upload_prepare,
+    .upload_publish = local_upload_publish,
+    .upload_close = local_upload_close,
+};

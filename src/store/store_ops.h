@@ -1,0 +1,45 @@
+/* store_ops.h: what one kind of object store implements (internal to store/): store.c only finds the row and forwards.
+ *
+ * A store's own struct begins with struct wr_store, its upload with struct wr_upload; open fills ops. The contract of each
+ * function is that of its namesake in store.h.
+ */
+#ifndef WR_STORE_STORE_OPS_H
+#define WR_STORE_STORE_OPS_H
+
+#include "store/store.h"
+
+struct wr_store_ops {
+    const char *scheme; /* what urls begin with: "s3://" */
+    const char *unavailable; /* not built in: the reason */
+    wr_status (*check)(const char *url, const struct wr_options *options, struct wr_error *err);
+    wr_status (*open)(struct wr_store **store, const char *url, const struct wr_options *options,
+                      struct wr_io *io, struct wr_error *err);
+    void (*close)(struct wr_store *store);
+    wr_status (*put)(struct wr_store *store, const char *key, const void *data, size_t bytes,
+                     enum wr_put_condition condition, struct wr_error *err);
+    wr_status (*get)(struct wr_store *store, const char *key, struct wr_buf *into,
+                     struct wr_error *err);
+    wr_status (*erase)(struct wr_store *store, const char *key, struct wr_error *err);
+    wr_status (*list)(struct wr_store *store, const char *prefix, const char *start_after,
+                      void (*found)(void *ctx, const char *key, uint64_t bytes), void *ctx,
+                      struct wr_error *err);
+    wr_status (*upload_open)(struct wr_upload **upload, struct wr_store *store, const char *key,
+                             struct wr_error *err);
+    wr_status (*upload_write)(struct wr_upload *upload, const void *data, size_t bytes,
+                              struct wr_error *err);
+    wr_status (*upload_prepare)(struct wr_upload *upload, struct wr_error *err);
+    wr_status (*upload_publish)(struct wr_upload *upload, struct wr_error *err);
+    void (*upload_close)(struct wr_upload *upload);
+};
+
+struct wr_store {
+    const struct wr_store_ops *ops;
+};
+
+struct wr_upload {
+    const struct wr_store_ops *ops;
+};
+
+extern const struct wr_store_ops wr_store_local_ops; /* store_local.c: file:// and plain paths */
+
+#endif
