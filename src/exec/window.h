@@ -176,7 +176,8 @@ void wr_session_add_rows(struct wr_window *window, struct wr_side *side, uint32_
 void wr_session_add_partial(struct wr_window *window, struct wr_side *side, int64_t start,
                             int64_t last, const uint8_t *row);
 int64_t wr_session_oldest_us(const struct wr_side *side); /* smallest start; WR_TIME_MAX: none */
-/* Calls close for the sessions whose end is at or before limit, about *budget of them; true when more is waiting. */
+/* Calls close for the sessions whose end (in local: whose start) is at or before limit, about *budget of them; true when more
+ * is waiting. */
 bool wr_session_close(struct wr_window *window, struct wr_side *side, int64_t limit,
                       uint32_t *budget,
                       void (*close)(struct wr_window *window, int64_t start, int64_t last,

@@ -1,11 +1,11 @@
 /* window_session.c: sessions: rows of a key closer together than the gap.
  *
  * A key's first session is its row in the table; more of them (rows out of order, not yet joined) hang on it as blocks of
- * the same layout. The heap `due` has an entry per key for the earliest time at which one of its sessions may end; a
+ * the same layout. The heap `due` has an entry per key for the earliest time at which one of its sessions may leave; a
  * session that has grown meanwhile goes back with its new time, so a row costs the heap nothing.
  * Invariants:
  *   (1) sessions of one key are at least the gap apart: from one's last to the other's start
- *   (2) due_us of a key is at most the end of each of its sessions, and an entry with that time is in the heap
+ *   (2) a key's due time is at most that of each of its sessions, and an entry with it is in the heap
  */
 #include "exec/window.h"
 
@@ -73,6 +73,13 @@ static struct wr_session_due due_pop(struct wr_side *side)
         side->due[at] = moved;
     }
     return top;
+}
+
+/* When a session leaves its side: from `owned` at its end; from `local` as soon as it has begun, for the owner must know of
+ * every session that reaches into one that it closes. */
+static int64_t due_of(const struct wr_window *w, const struct wr_side *side, const uint8_t *session)
+{
+    return side == &w->local ? field(session, START) : field(session, LAST) + w->size_us;
 }
 
 /* ---- joining ---- */
@@ -178,10 +185,10 @@ static uint8_t *session_of(struct wr_window *w, struct wr_side *side, const uint
     } else {
         session = join(w, head, start, last, found);
     }
-    const int64_t end = field(session, LAST) + w->size_us;
-    if (end < field(head, DUE)) {
-        set_field(head, DUE, end);
-        due_push(side, end, number);
+    const int64_t due = due_of(w, side, session);
+    if (due < field(head, DUE)) {
+        set_field(head, DUE, due);
+        due_push(side, due, number);
     }
     return session;
 }
@@ -225,11 +232,6 @@ static bool move_up(struct wr_window *w, uint8_t *head)
     return true;
 }
 
-static bool ends_by(const struct wr_window *w, const uint8_t *session, int64_t limit)
-{
-    return field(session, LAST) + w->size_us <= limit;
-}
-
 /* Closes what is due of one key; when a session remains, its earliest end goes back into the heap. */
 static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number, int64_t limit,
                       uint32_t *budget,
@@ -238,7 +240,7 @@ static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number
     uint8_t *head = wr_table_row(&side->sessions, number);
     for (uint8_t *before = head; next_of(before) != NULL;) {
         uint8_t *session = next_of(before);
-        if (!ends_by(w, session, limit)) {
+        if (due_of(w, side, session) > limit) {
             before = session;
             continue;
         }
@@ -248,7 +250,7 @@ static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number
         block_free(w, session);
         *budget -= *budget > 0;
     }
-    if (ends_by(w, head, limit)) {
+    if (due_of(w, side, head) <= limit) {
         close(w, field(head, START), field(head, LAST), head);
         wr_agg_release_row(&w->aggs, head);
         *budget -= *budget > 0;
@@ -259,8 +261,8 @@ static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number
     }
     int64_t due = INT64_MAX;
     for (const uint8_t *session = head; session != NULL; session = next_of(session)) {
-        const int64_t end = field(session, LAST) + w->size_us;
-        due = end < due ? end : due;
+        const int64_t time = due_of(w, side, session);
+        due = time < due ? time : due;
     }
     set_field(head, DUE, due);
     due_push(side, due, number);
