@@ -1,0 +1,61 @@
+/* The JSON decoder over any bytes. Input: records, separated by 0xFE bytes. Each must become a row or a fault, rows and
+ * faults that name no column must agree with the checker of batch/json_scan.h, and the walks with each other. */
+#include "batch/json_scan.h"
+#include "decode/json_shape.h"
+#include "fuzz_bed.h"
+
+#define SEPARATOR '\xfe'
+
+static const struct fuzz_column columns[] = {
+    { { "event_id" }, 1, { .id = WR_TYPE_TEXT } },
+    { { "user_id" }, 1, { .id = WR_TYPE_INT64 } },
+    { { "amount" }, 1, { .id = WR_TYPE_FLOAT64 } },
+    { { "price" }, 1, { .id = WR_TYPE_DECIMAL, .precision = 20, .scale = 4 } },
+    { { "ts" }, 1, { .id = WR_TYPE_TIMESTAMP } },
+    { { "ok" }, 1, { .id = WR_TYPE_BOOL } },
+    { { "p" }, 1, { .id = WR_TYPE_JSON } },
+    { { "p", "user", "id" }, 3, { .id = WR_TYPE_INT32 } },
+    { { "p", "raw" }, 2, { .id = WR_TYPE_BYTES } },
+    { { "day" }, 1, { .id = WR_TYPE_DATE } },
+    { { "every" }, 1, { .id = WR_TYPE_INTERVAL } },
+    { { "small" }, 1, { .id = WR_TYPE_UINT16 } },
+    { { "real" }, 1, { .id = WR_TYPE_FLOAT32 } },
+};
+
+static bool is_object(const struct wr_record *record)
+{
+    const char *end = record->data + record->bytes;
+    const char *at = wr_json_skip_space(record->data, end);
+    return at < end && *at == '{' && wr_json_valid((struct wr_slice){ record->data, record->bytes });
+}
+
+static void check_against_scan(const struct fuzz_bed *bed)
+{
+    for (uint32_t i = 0; i < wr_batch_live(bed->batch); i++) {
+        wr_assert(is_object(&bed->items[wr_batch_row(bed->batch, i)]));
+    }
+    for (uint32_t i = 0; i < bed->faults.count; i++) {
+        const struct wr_row_fault *fault = &bed->faults.items[i];
+        wr_assert(fault->field[0] != '\0' || !is_object(&bed->items[fault->row]));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    static struct fuzz_bed plain;
+    static struct fuzz_bed fast;
+    if (plain.decoder == NULL) {
+        fuzz_open(&plain, "json", columns, sizeof(columns) / sizeof(columns[0]));
+        fuzz_open(&fast, "json", columns, sizeof(columns) / sizeof(columns[0]));
+        ((struct wr_json_decoder *)plain.decoder)->run = wr_json_run_plain;
+    }
+    fuzz_cut(&plain, data, bytes, SEPARATOR);
+    fuzz_decode(&plain);
+    check_against_scan(&plain);
+    fast.records = plain.records;
+    fuzz_decode(&fast);
+    fuzz_same(&plain, &fast);
+    fuzz_done(&plain);
+    fuzz_done(&fast);
+    return 0;
+}
