@@ -108,6 +108,17 @@ void wr_pipeline_result_fault(struct wr_pipeline *p, struct wr_side_rows *side, 
                 field != NULL ? field : "");
 }
 
+void wr_pipeline_stop_with(struct wr_pipeline *p, const struct wr_error *err)
+{
+    pthread_mutex_lock(&p->stop_lock);
+    if (!atomic_load_explicit(&p->stop_asked, memory_order_relaxed)) {
+        p->stop_error = *err;
+        atomic_store_explicit(&p->stop_asked, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&p->stop_lock);
+    wr_io_wake(p->control_io);
+}
+
 void wr_pipeline_take_rejects(struct wr_pipeline *p, struct wr_side_rows *side)
 {
     for (struct wr_reject *r; (r = wr_rejects_take(&p->rejects)) != NULL;) {
@@ -320,12 +331,13 @@ static void drive_epoch(struct control *c, struct wr_time now)
         if (c->final_done) {
             break;
         }
-        const bool ended = wr_epoch_all_finished(&p->board) || c->stopped_by_signal ||
-                           p->preview_full;
+        /* Acquire pairs with wr_pipeline_stop_with's release. */
+        const bool asked = c->stopped_by_signal || p->preview_full ||
+                           atomic_load_explicit(&p->stop_asked, memory_order_acquire);
+        const bool ended = wr_epoch_all_finished(&p->board) || asked;
         const bool rejects = atomic_load_explicit(&p->rejects.any, memory_order_relaxed);
         if (ended && !rejects) {
-            atomic_store_explicit(&p->stopping, c->stopped_by_signal || p->preview_full,
-                                  memory_order_relaxed);
+            atomic_store_explicit(&p->stopping, asked, memory_order_relaxed);
             request_epoch(c, now, true);
         } else if (now.mono_ns >= c->next_epoch_ns) {
             request_epoch(c, now, false);
@@ -372,6 +384,10 @@ static wr_status control_loop(struct control *c, struct wr_error *err)
         if (!c->final_done) {
             wr_io_turn(p->control_io, wait > 0 ? wait : 0);
         }
+    }
+    if (atomic_load_explicit(&p->stop_asked, memory_order_acquire)) {
+        *err = p->stop_error; /* all is committed; still it is a failure */
+        return WR_FAIL;
     }
     return wr_epoch_failed(&p->board, err) ? WR_FAIL : WR_OK;
 }
@@ -482,6 +498,7 @@ int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *conf
     struct wr_pipeline *p = wr_calloc_aligned(sizeof *p);
     struct control c = { .p = p, .signal_fd = -1 };
     struct wr_error err = { 0 };
+    pthread_mutex_init(&p->stop_lock, NULL);
     p->plan = plan;
     p->config = *config;
     p->started_ns = wr_clock_now().mono_ns;
@@ -517,6 +534,7 @@ int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *conf
     }
     free(p->source_ops);
     free(p->sink_ops);
+    pthread_mutex_destroy(&p->stop_lock);
     free(p);
     return status == WR_OK ? WR_EXIT_OK : wr_policy_exit_code(&err);
 }

@@ -74,6 +74,10 @@ struct wr_pipeline {
     atomic_bool ready;             /* /readyz: all connectors are open */
     _Atomic uint64_t result_faults; /* result rows that failed */
 
+    pthread_mutex_t stop_lock;
+    struct wr_error stop_error;
+    atomic_bool stop_asked; /* stop_error is set: read it under stop_lock */
+
     int64_t started_ns;
     int64_t started_wall_us;
     int64_t started_cpu_ns;
@@ -92,6 +96,10 @@ void wr_pipeline_result_fault(struct wr_pipeline *p, struct wr_side_rows *side, 
                               const char *message, const char *field, struct wr_slice value);
 /* Turns what sinks rejected into dead letters. @thread worker 0 */
 void wr_pipeline_take_rejects(struct wr_pipeline *p, struct wr_side_rows *side);
+
+/* Asks control to end the run as after SIGTERM, everything committed, but with this error and exit 1. The first one
+ * counts. @thread any */
+void wr_pipeline_stop_with(struct wr_pipeline *p, const struct wr_error *err);
 
 /* The sink that prints instead of writing (preview.c). */
 const struct wr_sink_ops *wr_preview_ops(uint32_t rows, atomic_bool *full, uint32_t sinks);

@@ -58,6 +58,33 @@ static const char *pipeline_name(const char *file, struct wr_arena *arena)
     return wr_arena_strndup(arena, base, bytes);
 }
 
+/* What a batch in a lane holds at most, roughly: its columns and the payload that its texts borrow. */
+static uint64_t batch_bytes(const struct wr_plan *plan, uint32_t rows)
+{
+    uint64_t widest = 0;
+    for (uint32_t s = 0; s < plan->source_count; s++) {
+        uint64_t row = 256; /* a payload */
+        for (uint32_t c = 0; c < plan->sources[s].scan.count; c++) {
+            row += wr_type_width(plan->sources[s].scan.fields[c].type);
+        }
+        widest = row > widest ? row : widest;
+    }
+    return widest * rows + 1;
+}
+
+/* Lanes take an eighth of the memory at most: fewer batches between the threads when there is little. */
+static uint32_t lane_capacity(const struct wr_run_config *config, const struct wr_plan *plan,
+                              uint32_t most)
+{
+    const uint64_t share = config->memory_bytes / 8 / config->workers / (plan->sink_count + 1);
+    const uint64_t fit = share / batch_bytes(plan, config->batch_rows);
+    uint32_t capacity = 2;
+    while (capacity * 2 <= most && capacity * 2 <= fit) {
+        capacity *= 2;
+    }
+    return capacity;
+}
+
 wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_plan *plan,
                                struct wr_arena *arena, struct wr_error *err)
 {
@@ -80,10 +107,8 @@ wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_pla
         config->memory_bytes = half < MEMORY_DEFAULT_MOST ? half : MEMORY_DEFAULT_MOST;
     }
     config->batch_rows = (uint32_t)wr_options_int(bag, "batch_rows");
-    config->lane_batches = 2;
-    while (config->lane_batches < (uint32_t)wr_options_int(bag, "ring_batches")) {
-        config->lane_batches *= 2;
-    }
+    config->lane_batches =
+        lane_capacity(config, plan, (uint32_t)wr_options_int(bag, "ring_batches"));
     config->commit_interval_us = wr_options_int(bag, "default_commit_interval");
     wr_hash_mask = strcmp(wr_options_text(bag, "test_hash"), "zero") == 0 ? 0 : UINT64_MAX;
     return WR_OK;

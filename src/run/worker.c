@@ -485,6 +485,35 @@ static void tell_gauges(struct wr_worker *w)
     }
 }
 
+/* Window state may take half of the memory. What does not fit would end in a kill: better a stop with a name. */
+static void check_state(struct wr_worker *w)
+{
+    struct wr_pipeline *p = w->pipeline;
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < p->config.workers; i++) {
+        all += wr_counter_get(&p->workers[i].state_bytes);
+    }
+    if (all <= p->config.memory_bytes / 2) {
+        return;
+    }
+    struct wr_error err;
+    char names[256] = "";
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        if (p->plan->sinks[k].windowed) {
+            const size_t at = strlen(names);
+            snprintf(names + at, sizeof names - at, "%s\"%s\"", at > 0 ? ", " : "",
+                     p->plan->sinks[k].name);
+        }
+    }
+    (void)wr_fail(&err, WR_CLASS_FATAL, "the open windows of sink %s need more than half of the memory",
+                  names);
+    wr_error_detail(&err, "state %llu MiB, memory %llu MiB", (unsigned long long)(all >> 20),
+                    (unsigned long long)(p->config.memory_bytes >> 20));
+    wr_error_hint(&err, "give more (--memory), use fewer keys or shorter windows, or see what holds the "
+                        "watermark back");
+    wr_pipeline_stop_with(p, &err);
+}
+
 static int64_t sleep_until(const struct wr_worker *w, struct wr_time now)
 {
     int64_t until = now.mono_ns + IDLE_SLEEP_NS;
@@ -525,6 +554,7 @@ int64_t wr_worker_turn(struct wr_worker *w, struct wr_time now)
     flush_lanes(w);
     wr_counter_add(&w->turns, 1);
     tell_gauges(w);
+    check_state(w);
     if (!w->finished_told && clear && !w->step_more && w->epoch_now == 0 && all_ended(w) &&
         lanes_clear(w)) {
         w->finished_told = true;
