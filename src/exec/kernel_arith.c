@@ -146,7 +146,7 @@ WIDE_PRODUCT(U64, uint64_t)
             if (b[row] == 0) {                                                                     \
                 wr_result_fail(call, row, ZERO_MESSAGE);                                           \
             } else {                                                                               \
-                out[row] = MINUS_ONE(b[row]) ? (T)0 : (T)(a[row] % b[row]);                        \
+                out[row] = (T)(MINUS_ONE(b[row]) ? 0 : a[row] % b[row]);                           \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
