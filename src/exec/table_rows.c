@@ -6,6 +6,8 @@
 
 #define INDEX_LOG2_FIRST 5u /* 32 slots: a window of few keys costs one cache line or two */
 #define INDEX_LOG2_MAX 31u
+#define SPARSE_LOG2 12u /* 16 KiB of slots */
+#define DENSE_LOG2 16u  /* 256 KiB of slots */
 /* A removed row has this in its first word (a pointer elsewhere, so never all ones); the next free number follows. */
 #define REMOVED UINT64_MAX
 
@@ -222,6 +224,16 @@ static void index_grow(struct wr_table *table)
     list_give(&table->shape->free_index[old_log2], old);
 }
 
+/* A quarter full while the index fits the L1 cache and half while it fits L2, for short probes, which branch predictors
+ * like; 7/8 beyond, where memory counts. */
+static uint64_t fill_limit(uint32_t log2)
+{
+    if (log2 <= SPARSE_LOG2) {
+        return UINT64_C(1) << (log2 - 2);
+    }
+    return log2 <= DENSE_LOG2 ? UINT64_C(1) << (log2 - 1) : (UINT64_C(7) << log2) / 8;
+}
+
 static uint32_t row_take(struct wr_table *table)
 {
     struct wr_table_shape *shape = table->shape;
@@ -264,7 +276,7 @@ uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint
                              uint32_t *number)
 {
     struct wr_table_shape *shape = table->shape;
-    if (table->index == NULL || table->live + 1ull > (7ull << table->index_log2) / 8) {
+    if (table->index == NULL || table->live >= fill_limit(table->index_log2)) {
         index_grow(table);
     }
     const uint32_t taken = row_take(table);

@@ -11,7 +11,7 @@
  * Threads: one.
  * Invariants:
  *   (1) row pointers stay valid until the row is removed or the table is emptied
- *   (2) the index is at most 7/8 full, and its row numbers are unique
+ *   (2) the index has empty slots (at least one of eight), and its row numbers are unique
  *   (3) a new row is zero after its key: zero is the empty state of every aggregate
  */
 #ifndef WR_EXEC_TABLE_ROWS_H
