@@ -62,6 +62,7 @@ struct wr_json_member {
     uint32_t length; /* of the value in the event before */
     uint32_t misses; /* how often length was wrong in this batch */
     bool steady;     /* length is worth betting on */
+    bool opens;      /* the glue begins with the object's '{': it must not match further on */
     void *values;    /* the three of the field, near at hand */
     uint64_t seen_bit;
     uint64_t *seen;
@@ -102,6 +103,10 @@ struct wr_json_decoder {
     struct wr_json_member passing; /* for keys that no shape can hold */
     uint32_t unit_digits;
     int64_t unit_multiplier; /* of integer timestamps to us; 0: not a plain multiplication */
+    /* The day that RFC 3339 texts had last: its ten characters as words, and its days since 1970. */
+    uint64_t day_head;
+    uint64_t day_tail;
+    int64_t day_us;
     void (*run)(struct wr_json_decoder *d, const struct wr_records *records);
     /* the batch at hand */
     struct wr_batch *batch;

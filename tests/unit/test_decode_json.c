@@ -142,6 +142,8 @@ Test(decode_json, the_other_types)
     check_id(WR_TYPE_TIMESTAMP, "\"1700000000123\"", "2023-11-14T22:13:20.123Z");
     check_id(WR_TYPE_TIMESTAMP, "\"2023-11-14T22:13:20.123Z\"", "2023-11-14T22:13:20.123Z");
     check_id(WR_TYPE_TIMESTAMPTZ, "\"2023-11-15 00:13:20+02\"", "2023-11-14T22:13:20Z");
+    check_id(WR_TYPE_TIMESTAMP, "\"2023-11-14 22:13:20.5\"", "2023-11-14T22:13:20.500Z");
+    check_id(WR_TYPE_TIMESTAMP, "\"2023-11-14T22:13:20.1234567Z\"", "2023-11-14T22:13:20.123457Z");
     check_id(WR_TYPE_TIMESTAMP, "-1", "1969-12-31T23:59:59.999Z");
     check_id(WR_TYPE_TIMESTAMP, "\"yesterday\"", NULL);
     check_id(WR_TYPE_TIMESTAMP, "99999999999999999999", NULL);
@@ -153,6 +155,32 @@ Test(decode_json, the_other_types)
     check_id(WR_TYPE_BYTES, "\"\\\\x00ff\"", "\\x00ff");
     check_id(WR_TYPE_BYTES, "\"***\"", NULL);
     check_id(WR_TYPE_BYTES, "1", NULL);
+}
+
+/* The second text of a day goes the fast way: both must read what text.h reads. */
+Test(decode_json, times_of_one_day_are_read_alike)
+{
+    static const char *const days[] = { "2024-02-29", "1969-12-31", "0001-01-01", "9999-12-31" };
+    static const char *const forms[] = { "T%02d:%02d:%02dZ", " %02d:%02d:%02d.5", "T%02d:%02d:%02d.123456Z",
+                                         "T%02d:%02d:%02d+01:00", "T%02d:%02d:%02d.1234567Z",
+                                         "T%02d:%02d:%02d.Z", "T%02d-%02d:%02d", "T%02d:%02d:%02dZZ" };
+    struct bed bed = { 0 };
+    char path[] = "v";
+    bed_column(&bed, path, wr_type_of(WR_TYPE_TIMESTAMP), false);
+    bed_open(&bed, "json");
+    srand(7);
+    for (int i = 0; i < 20000; i++) {
+        char text[80];
+        char record[100];
+        const size_t day = (size_t)snprintf(text, sizeof(text), "%s", days[rand() / 16 % 4]);
+        snprintf(text + day, sizeof(text) - day, forms[rand() % 8], rand() % 26, rand() % 62, rand() % 62);
+        snprintf(record, sizeof(record), "{\"v\":\"%s\"}", text);
+        int64_t us = 0;
+        const bool good = wr_text_parse_timestamp(wr_slice_of(text), &us);
+        cr_assert_eq(bed_decode(&bed, record, strlen(record)), good, "%s", text);
+        cr_assert_eq(((int64_t *)bed.batch->columns[0].values)[0], us, "%s", text);
+    }
+    bed_close(&bed);
 }
 
 static bool accepts(struct bed *bed, const char *text)
@@ -214,7 +242,7 @@ Test(decode_json, malformed_records_are_faults)
         "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "{\"a\":\"x}", "{\"a\":\"\n\"}",
         "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\x80\"}", "{\"\xff\":1}", "{\"user_id\":1 \"b\":2}",
         "{\"user_id\":12", "{\"type\":\"abc", "{\"user_id\":", "{\"user_id\":1,", "{\"ok\":tru",
-        "\xef\xbb\xbf{}",
+        "\xef\xbb\xbf{}", "{\"user_id\":1{\"user_id\":1}", "{\"a\":1{\"user_id\":1,\"type\":\"x\"}",
     };
     for (uint32_t walk = 0; walk < walk_count(); walk++) {
         struct bed bed;
