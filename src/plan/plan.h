@@ -36,6 +36,7 @@ struct wr_plan_source {
     struct wr_option_pair *pairs;   /* the WITH clause as given (environment replaced) */
     uint32_t pair_count;
     struct wr_options *options;     /* the same, parsed: connector's, format's and common source options */
+    const char *shown;              /* the given options as EXPLAIN prints them, secrets masked */
     struct wr_schema declared;      /* all columns of CREATE SOURCE (metadata columns not included) */
     struct wr_schema scan;          /* what is decoded and scanned, incl. used metadata columns (after the others) */
     uint32_t metadata_column[WR_META_COUNT_]; /* column in scan or WR_NO_COLUMN */
@@ -130,6 +131,7 @@ struct wr_plan_sink {
     struct wr_option_pair *pairs;
     uint32_t pair_count;
     struct wr_options *options;
+    const char *shown; /* the given options as EXPLAIN prints them, secrets masked */
     enum wr_sink_feed feed;
     uint32_t node;           /* FEED_QUERY: its input */
     struct wr_schema schema; /* what the connector gets; partition-only columns last, not in `visible` */

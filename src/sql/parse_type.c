@@ -1,0 +1,193 @@
+/* parse_type.c: type names, of PostgreSQL and the ones that Flink and Arroyo users paste. */
+#include "config/suggest.h"
+#include "sql/parse.h"
+
+struct type_word {
+    const char *word;
+    uint8_t id;
+};
+
+static const struct type_word type_words[] = {
+    { "boolean", WR_TYPE_BOOL },       { "bool", WR_TYPE_BOOL },
+    { "smallint", WR_TYPE_INT16 },     { "int2", WR_TYPE_INT16 },
+    { "tinyint", WR_TYPE_INT16 },      { "integer", WR_TYPE_INT32 },
+    { "int", WR_TYPE_INT32 },          { "int4", WR_TYPE_INT32 },
+    { "bigint", WR_TYPE_INT64 },       { "int8", WR_TYPE_INT64 },
+    { "real", WR_TYPE_FLOAT32 },       { "float4", WR_TYPE_FLOAT32 },
+    { "float", WR_TYPE_FLOAT64 },      { "float8", WR_TYPE_FLOAT64 },
+    { "double", WR_TYPE_FLOAT64 },     { "numeric", WR_TYPE_DECIMAL },
+    { "decimal", WR_TYPE_DECIMAL },    { "dec", WR_TYPE_DECIMAL },
+    { "text", WR_TYPE_TEXT },          { "string", WR_TYPE_TEXT },
+    { "varchar", WR_TYPE_TEXT },       { "char", WR_TYPE_TEXT },
+    { "character", WR_TYPE_TEXT },     { "bytea", WR_TYPE_BYTES },
+    { "bytes", WR_TYPE_BYTES },        { "varbinary", WR_TYPE_BYTES },
+    { "binary", WR_TYPE_BYTES },       { "date", WR_TYPE_DATE },
+    { "timestamp", WR_TYPE_TIMESTAMP }, { "timestamptz", WR_TYPE_TIMESTAMPTZ },
+    { "timestamp_ltz", WR_TYPE_TIMESTAMPTZ }, { "interval", WR_TYPE_INTERVAL },
+    { "json", WR_TYPE_JSON },          { "jsonb", WR_TYPE_JSON },
+};
+
+#define TYPE_WORDS (sizeof(type_words) / sizeof(type_words[0]))
+
+/* "(n)" as a small number; -1 when there is none. */
+static int32_t parse_size(struct wr_parser *p)
+{
+    int32_t value = 0;
+    const struct wr_slice text = p->token.text;
+    if (p->token.kind != WR_TOKEN_NUMBER || text.bytes > 6 ||
+        memchr(text.data, '.', text.bytes) != NULL) {
+        wr_parser_expected(p, "a whole number");
+        return -1;
+    }
+    for (size_t i = 0; i < text.bytes; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            wr_parser_expected(p, "a whole number");
+            return -1;
+        }
+        value = value * 10 + (text.data[i] - '0');
+    }
+    wr_parser_advance(p);
+    return value;
+}
+
+static int32_t parse_optional_size(struct wr_parser *p)
+{
+    if (!wr_parser_take_sign(p, "(")) {
+        return -1;
+    }
+    const int32_t size = parse_size(p);
+    wr_parser_need_sign(p, ")", "after the type's size");
+    return size;
+}
+
+static struct wr_type decimal_type(struct wr_parser *p)
+{
+    /* Bare NUMERIC: PostgreSQL's has no bounds; here 38 digits, nine of them after the point. */
+    struct wr_type type = { .id = WR_TYPE_DECIMAL, .precision = 38, .scale = 9 };
+    const uint32_t at = p->token.at;
+    if (!wr_parser_take_sign(p, "(")) {
+        return type;
+    }
+    const int32_t precision = parse_size(p);
+    const int32_t scale = wr_parser_take_sign(p, ",") ? parse_size(p) : 0;
+    wr_parser_need_sign(p, ")", "after the type's precision and scale");
+    if (precision < 1 || precision > 38 || scale < 0 || scale > precision) {
+        wr_parser_fail(p, at, "NUMERIC(p,s) needs a precision of 1 to 38 and a scale of 0 to it");
+        wr_parser_hint(p, "write NUMERIC(38,9), for example");
+        return type;
+    }
+    type.precision = (uint8_t)precision;
+    type.scale = (uint8_t)scale;
+    return type;
+}
+
+static struct wr_type timestamp_type(struct wr_parser *p, uint8_t id)
+{
+    const uint32_t at = p->token.at;
+    const int32_t digits = parse_optional_size(p);
+    if (digits > 6) {
+        wr_parser_fail(p, at, "timestamps have microseconds: at most 6 digits, not %d", digits);
+        wr_parser_hint(p, "write TIMESTAMP(6), or just TIMESTAMP");
+    }
+    if (wr_parser_is(p, "with") && !wr_token_is_sign(wr_parser_ahead(p, 1), "(")) {
+        wr_parser_advance(p);
+        (void)wr_parser_take(p, "local");
+        wr_parser_need(p, "TIME");
+        wr_parser_need(p, "ZONE");
+        id = WR_TYPE_TIMESTAMPTZ;
+    } else if (wr_parser_is2(p, "without", "time")) {
+        wr_parser_advance(p);
+        wr_parser_advance(p);
+        wr_parser_need(p, "ZONE");
+    }
+    return wr_type_of((enum wr_type_id)id);
+}
+
+static void fail_type(struct wr_parser *p, const struct wr_token *token)
+{
+    static const char *const nested[] = { "array", "map", "row", "struct", "list" };
+    struct wr_suggest suggest;
+    wr_suggest_init(&suggest, token->text);
+    for (size_t i = 0; i < TYPE_WORDS; i++) {
+        wr_suggest_offer(&suggest, wr_slice_of(type_words[i].word));
+    }
+    wr_parser_fail(p, token->at, "unknown type \"%.*s\"", WR_SLICE_ARG(token->text));
+    for (size_t i = 0; i < sizeof(nested) / sizeof(nested[0]); i++) {
+        if (wr_token_is(token, nested[i])) {
+            wr_parser_hint(p, "declare it as JSON, or its fields by path: payload.user.id BIGINT");
+            return;
+        }
+    }
+    if (wr_token_is(token, "time")) {
+        wr_parser_hint(p, "there is no time of day; use TEXT, INTERVAL or TIMESTAMP");
+    } else if (suggest.best.bytes > 0) {
+        wr_parser_hint(p, "did you mean %.*s?", WR_SLICE_ARG(suggest.best));
+    } else {
+        wr_parser_hint(p, "types are BOOLEAN, SMALLINT, INTEGER, BIGINT (also UNSIGNED), REAL, "
+                          "DOUBLE PRECISION, NUMERIC(p,s), TEXT, BYTEA, DATE, TIMESTAMP, "
+                          "TIMESTAMPTZ, INTERVAL, JSON");
+    }
+}
+
+static struct wr_type finish_type(struct wr_parser *p, const struct wr_token *word, uint8_t id)
+{
+    static const uint8_t unsigned_of[] = { [WR_TYPE_INT16] = WR_TYPE_UINT16,
+                                           [WR_TYPE_INT32] = WR_TYPE_UINT32,
+                                           [WR_TYPE_INT64] = WR_TYPE_UINT64 };
+    switch (id) {
+    case WR_TYPE_DECIMAL:
+        return decimal_type(p);
+    case WR_TYPE_TIMESTAMP:
+    case WR_TYPE_TIMESTAMPTZ:
+        return timestamp_type(p, id);
+    case WR_TYPE_INT16:
+    case WR_TYPE_INT32:
+    case WR_TYPE_INT64:
+        if (wr_parser_take(p, "unsigned")) {
+            id = unsigned_of[id];
+        }
+        break;
+    case WR_TYPE_FLOAT64:
+        if (wr_token_is(word, "double")) {
+            (void)wr_parser_take(p, "precision");
+        } else if (wr_token_is(word, "float") && wr_parser_is_sign(p, "(")) {
+            const int32_t bits = parse_optional_size(p);
+            id = bits >= 1 && bits <= 24 ? WR_TYPE_FLOAT32 : WR_TYPE_FLOAT64;
+        }
+        break;
+    case WR_TYPE_TEXT:
+        if (wr_token_is(word, "character")) {
+            (void)wr_parser_take(p, "varying");
+        }
+        (void)parse_optional_size(p); /* a length is no check here, as in Flink: no row is refused for it */
+        break;
+    case WR_TYPE_BYTES:
+        (void)parse_optional_size(p);
+        break;
+    default:
+        break;
+    }
+    return wr_type_of((enum wr_type_id)id);
+}
+
+struct wr_type wr_parse_type(struct wr_parser *p)
+{
+    const struct wr_token word = p->token;
+    if (word.kind != WR_TOKEN_NAME) {
+        wr_parser_expected(p, "a type");
+        return wr_type_of(WR_TYPE_TEXT);
+    }
+    for (size_t i = 0; i < TYPE_WORDS; i++) {
+        if (wr_token_is(&word, type_words[i].word)) {
+            wr_parser_advance(p);
+            const struct wr_type type = finish_type(p, &word, type_words[i].id);
+            if (wr_parser_is_sign(p, "[")) {
+                wr_parser_fail(p, p->token.at, "there are no array types");
+                wr_parser_hint(p, "declare it as JSON");
+            }
+            return type;
+        }
+    }
+    fail_type(p, &word);
+    return wr_type_of(WR_TYPE_TEXT);
+}
