@@ -173,8 +173,8 @@ static void stage_values(struct wr_parquet_column *c, const void *values, uint32
 static double population(double seen, double n)
 {
     double low = 1e-3;
-    double high = 700;
-    for (int i = 0; i < 48; i++) {
+    double high = n; /* one value only */
+    for (int i = 0; i < 60; i++) {
         const double x = (low + high) / 2;
         if ((1 - exp(-x)) / x > seen / n) {
             low = x;
