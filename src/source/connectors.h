@@ -1,0 +1,10 @@
+/* connectors.h: the vtables of the connectors in this folder. */
+#ifndef WR_SOURCE_CONNECTORS_H
+#define WR_SOURCE_CONNECTORS_H
+
+#include "weir/source.h"
+
+extern const struct wr_source_ops wr_source_file;
+extern const struct wr_source_ops wr_source_datagen;
+
+#endif

@@ -1,0 +1,8 @@
+/* source_registry.c: all connectors that events can come from. */
+#include "source/connectors.h"
+
+const struct wr_source_ops *const wr_sources[] = {
+    &wr_source_file,
+    &wr_source_datagen,
+    NULL,
+};
