@@ -339,7 +339,10 @@ uint32_t wr_eval_filter(struct wr_eval *eval, const struct wr_batch *batch, int6
                         struct wr_arena *arena, struct wr_eval_faults *faults,
                         const uint32_t *sel_in, uint32_t count, uint32_t *sel_out)
 {
-    wr_assert(eval->root->column.type.id == WR_TYPE_BOOL);
+    if (eval->root->expr->type.id == WR_TYPE_NULL) {
+        return 0; /* WHERE NULL */
+    }
+    wr_assert(eval->root->expr->type.id == WR_TYPE_BOOL);
     struct wr_run run = { .batch = batch, .rows = batch->rows, .words = (batch->rows + 63) / 64,
                           .wall_us = wall_us, .arena = arena, .faults = faults };
     uint64_t live[WR_LIVE_WORDS];
@@ -370,6 +373,21 @@ static void give_storage(struct wr_eval *eval, struct wr_node *node)
     node->column.values = node->values;
 }
 
+/* The expression's own text on one line: white space between its words becomes one space. */
+static struct wr_slice shown_text(struct wr_eval *eval, const char *text, uint32_t bytes)
+{
+    const size_t read = cut_utf8(text, bytes, 4 * TEXT_SHOWN_MAX);
+    char *shown = wr_arena_alloc(&eval->memory, read + 1);
+    size_t length = 0;
+    for (size_t i = 0; i < read; i++) {
+        const bool space = (unsigned char)text[i] <= ' ';
+        if (!space || (length > 0 && shown[length - 1] != ' ')) {
+            shown[length++] = space ? ' ' : text[i];
+        }
+    }
+    return (struct wr_slice){ shown, cut_utf8(shown, length, TEXT_SHOWN_MAX) };
+}
+
 static struct wr_node *new_node(struct compiler *c, const struct wr_expr *expr)
 {
     struct wr_eval *eval = c->eval;
@@ -380,9 +398,7 @@ static struct wr_node *new_node(struct compiler *c, const struct wr_expr *expr)
     node->arg_count = expr->arg_count;
     node->args = WR_ARENA_ARRAY(&eval->memory, struct wr_node *, expr->arg_count);
     if (expr->at_bytes > 0 && (size_t)expr->at + expr->at_bytes <= c->sql_text.bytes) {
-        const char *text = c->sql_text.data + expr->at;
-        const size_t bytes = cut_utf8(text, expr->at_bytes, TEXT_SHOWN_MAX);
-        node->text = (struct wr_slice){ wr_arena_strndup(&eval->memory, text, bytes), bytes };
+        node->text = shown_text(eval, c->sql_text.data + expr->at, expr->at_bytes);
     }
     struct node_list *all = &eval->all;
     if (all->count == all->capacity) {

@@ -368,6 +368,9 @@ static uint64_t hash_value(const struct wr_column *column, uint32_t width, uint3
 static bool same_value(const struct wr_column *a, uint32_t row, const struct wr_column *b,
                        uint32_t width)
 {
+    if (wr_type_is_view(a->type)) {
+        return wr_view_equal((const struct wr_view *)a->values + row, b->values);
+    }
     struct wr_column at = { .values = (char *)a->values + (size_t)row * width, .type = a->type };
     const uint64_t first[WR_LIVE_WORDS] = { 1 };
     uint64_t equal[WR_LIVE_WORDS];

@@ -205,22 +205,22 @@ static bool take_hex(struct wr_buf *out, struct wr_slice text)
     return high < 0;
 }
 
-static bool take_base64(struct wr_buf *out, struct wr_slice text)
+/* Decodes into the run's arena; out holds the text without its white space. */
+static bool take_base64(struct wr_call *call, uint32_t row, struct wr_buf *out, struct wr_slice text)
 {
-    struct wr_buf plain = { 0 };
     for (size_t i = 0; i < text.bytes; i++) {
         if (!is_space(text.data[i])) {
-            wr_buf_byte(&plain, (uint8_t)text.data[i]);
+            wr_buf_byte(out, (uint8_t)text.data[i]);
         }
     }
     size_t bytes = 0;
-    char *into = wr_buf_reserve(out, plain.bytes / 4 * 3 + 3);
-    const bool good =
-        plain.bytes == 0 ||
-        wr_text_parse_base64((struct wr_slice){ plain.data, plain.bytes }, into, &bytes);
-    out->bytes += good ? bytes : 0;
-    wr_buf_deinit(&plain);
-    return good;
+    char *into = wr_result_room(call, out->bytes / 4 * 3 + 3);
+    if (out->bytes > 0 &&
+        !wr_text_parse_base64((struct wr_slice){ out->data, out->bytes }, into, &bytes)) {
+        return false;
+    }
+    wr_result_borrow(call, row, into, bytes);
+    return true;
 }
 
 static bool take_escaped(struct wr_buf *out, struct wr_slice text)
@@ -291,7 +291,9 @@ void wr_kernel_DECODE(struct wr_call *call)
             good = take_hex(out, text);
             break;
         case ENCODING_BASE64:
-            good = take_base64(out, text);
+            if (take_base64(call, row, out, text)) {
+                continue;
+            }
             break;
         case ENCODING_ESCAPE:
             good = take_escaped(out, text);

@@ -21,6 +21,9 @@
 #define JIT_STACK_MAX_BYTES (1u << 20)
 #define CACHE_SLOTS 16u
 
+/* A longer pattern is data by mistake; compiling it could take the worker's time. */
+#define PATTERN_BYTES_MAX (32u << 10)
+
 struct program {
     pcre2_code *code;
     pcre2_match_data *match;
@@ -98,6 +101,11 @@ static bool compile_program(struct program *program, struct wr_slice pattern,
                             struct wr_slice flags, bool ignore_case, char *why, size_t why_bytes)
 {
     uint32_t options;
+    if (pattern.bytes > PATTERN_BYTES_MAX) {
+        snprintf(why, why_bytes, "a regular expression of %zu bytes (limit: %u)", pattern.bytes,
+                 PATTERN_BYTES_MAX);
+        return false;
+    }
     if (!options_of(flags, ignore_case, &options, &program->all)) {
         snprintf(why, why_bytes, "unknown flag in '%.*s' (known: i c g n m s x)",
                  (int)(flags.bytes < 16 ? flags.bytes : 16), flags.data);

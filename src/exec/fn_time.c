@@ -863,10 +863,16 @@ void wr_kernel_NOW(struct wr_call *call)
 
 /* ---- windows without a GROUP BY ---- */
 
+static inline int64_t floor_mod(int64_t value, int64_t size)
+{
+    const int64_t rest = value % size;
+    return rest < 0 ? rest + size : rest;
+}
+
 /* Distance from the start of the row's window. size > 0. */
 static inline uint64_t into_window(int64_t time, int64_t size, int64_t offset)
 {
-    const int64_t rest = (time % size - offset % size) % size;
+    const int64_t rest = floor_mod(time, size) - floor_mod(offset, size);
     return (uint64_t)(rest < 0 ? rest + size : rest);
 }
 
