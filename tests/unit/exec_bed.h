@@ -515,6 +515,9 @@ static inline void bed_drain(struct bed *bed, uint32_t budget)
         for (uint32_t w = 0; w < bed->workers; w++) {
             more |= wr_exec_step(bed->worker[w].exec, budget, (struct wr_time){ 0 });
         }
+        for (uint32_t i = 0; i < 64; i++) {
+            more |= bed->first[i / 8][i % 8] != NULL; /* what the steps have just sent */
+        }
     }
 }
 
