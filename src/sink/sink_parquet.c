@@ -113,7 +113,7 @@ static bool is_partition(const struct wr_plan_sink *plan, uint32_t column)
 static wr_status parquet_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
                                struct wr_error *err)
 {
-    if (plan->format != NULL && plan->format[0] != '\0' && strcmp(plan->format, "parquet") != 0) {
+    if (wr_options_given(plan->options, "format") && strcmp(plan->format, "parquet") != 0) {
         *bad_at = wr_options_at(plan->options, "format");
         wr_fail(err, WR_CLASS_USER, "connector 'parquet' does not write format '%s'", plan->format);
         wr_error_hint(err, "remove format, or write lines with connector = 'file'");
