@@ -1,5 +1,5 @@
-/* batch.c: see batch.h. A pool makes a batch when none is free and keeps it for good: after the first
- * full turn nothing is allocated. */
+/* batch.c: see batch.h. A pool makes a batch when none is free and keeps it for good: after the
+ * first full turn nothing is allocated. */
 #include "batch/batch.h"
 
 #include "base/assert.h"
@@ -237,8 +237,8 @@ struct wr_batch *wr_batch_compact(struct wr_batch *batch, struct wr_batch_pool *
             }
         }
     }
-    /* The caller's reference moves to the new batch: views and records stay alive with it. Records are not
-     * taken over, since row i is no longer made of record i. */
+    /* The caller's reference moves to the new batch: views and records stay alive with it. Records
+     * are not taken over, since row i is no longer made of record i. */
     made->parent = batch;
     return made;
 }

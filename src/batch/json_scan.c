@@ -59,7 +59,8 @@ static uint64_t special_bytes(uint64_t word)
     const uint64_t quote = word ^ ones * '"';
     const uint64_t slash = word ^ ones * '\\';
     const uint64_t control = word & (ones * 0xe0);
-    /* x has a zero byte: (x - 1) & ~x & 0x80. A borrow may mark bytes above a true one: only the first counts. */
+    /* x has a zero byte: (x - 1) & ~x & 0x80. A borrow may mark bytes above a true one: only the
+     * first counts. */
     return (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((control - ones) & ~control)) &
            ones * 0x80;
 }
@@ -175,8 +176,8 @@ static const char *scan_key(const char *at, const char *end, const char **why)
     return wr_json_skip_space(at + 1, end);
 }
 
-/* After a value inside something open: goes over closers up to the next value of the level that stays open. open: one bit per
- * level, set for objects. *level 0: everything is closed. */
+/* After a value inside something open: goes over closers up to the next value of the level that
+ * stays open. open: one bit per level, set for objects. *level 0: everything is closed. */
 static const char *scan_between(const char *at, const char *end, const uint64_t *open,
                                 uint32_t *level, const char **why)
 {

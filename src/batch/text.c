@@ -154,8 +154,9 @@ static size_t plain_bytes(const char *at, size_t bytes)
         const uint64_t quote = word ^ ones * '"';
         const uint64_t slash = word ^ ones * '\\';
         const uint64_t low = word & (ones * 0xe0);
-        if (((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((low - ones) & ~low) | word) &
-             ones * 0x80) != 0) {
+        const uint64_t found = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
+                               ((low - ones) & ~low) | word;
+        if ((found & ones * 0x80) != 0) {
             break;
         }
     }
@@ -230,7 +231,8 @@ void wr_text_base64(struct wr_buf *buf, const void *data, size_t bytes)
     char *at = wr_buf_reserve(buf, (bytes + 2) / 3 * 4);
     for (size_t i = 0; i < bytes; i += 3) {
         const size_t left = bytes - i;
-        const uint32_t group = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) |
+        const uint32_t group = (uint32_t)from[i] << 16 |
+                               (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) |
                                (left > 2 ? from[i + 2] : 0);
         *at++ = alphabet[group >> 18];
         *at++ = alphabet[group >> 12 & 63];
@@ -414,7 +416,10 @@ bool wr_text_parse(struct wr_type type, struct wr_slice text, void *out)
         }
         /* fall through */
     case WR_TYPE_TEXT:
-        return PARSE_INTO(struct wr_view, (parsed_ = wr_view_of(word.data, word.bytes), word.bytes <= UINT32_MAX));
+        if (word.bytes > UINT32_MAX) {
+            return false;
+        }
+        return PARSE_INTO(struct wr_view, (parsed_ = wr_view_of(word.data, word.bytes), true));
     default:
         return false;
     }

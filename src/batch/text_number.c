@@ -1,9 +1,9 @@
 /* text_number.c: numbers to text and back, for text.h.
  *
- * Doubles are written with Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2020): the
- * shortest decimal that reads back, the closest one where several are that short. They are read with the
- * fast path of Clinger (PLDI 1990) and then Eisel and Lemire ("Number parsing at a gigabyte per second",
- * 2021); strtod in the C locale decides what those cannot.
+ * Doubles are written with Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles",
+ * 2020): the shortest decimal that reads back, the closest one where several are that short. They
+ * are read with the fast path of Clinger (PLDI 1990) and then Eisel and Lemire ("Number parsing at
+ * a gigabyte per second", 2021); strtod in the C locale decides what those cannot.
  */
 #include "batch/text.h"
 
@@ -129,8 +129,8 @@ static uint64_t round_to_odd(uint64_t high, uint64_t low, uint64_t cp)
     return (uint64_t)(y >> 64) | ((uint64_t)y > 1);
 }
 
-/* The shortest decimal inside the rounding interval of c x 2^q; closer: the interval is half as wide below
- * (c is a power of two). Variables as in the paper, figure 4. */
+/* The shortest decimal inside the rounding interval of c x 2^q; closer: the interval is half as
+ * wide below (c is a power of two). Variables as in the paper, figure 4. */
 static struct decimal shortest(uint64_t c, int32_t q, bool closer)
 {
     const bool even = c % 2 == 0; /* interval bounds round to an even c */
@@ -168,7 +168,15 @@ static struct decimal shortest(uint64_t c, int32_t q, bool closer)
 /* As PostgreSQL writes doubles: scientific below 1e-4 and from 1e15 (floats: 1e6) on. */
 static char *put_decimal(char *into, struct decimal d, int32_t fixed_max)
 {
-    while (d.digits % 10 == 0) {
+    static const uint64_t zeros[] = { 100000000, 10000, 100, 10 };
+    int32_t dropped = 8;
+    for (uint32_t i = 0; i < 4; i++, dropped /= 2) {
+        if (d.digits % zeros[i] == 0) {
+            d.digits /= zeros[i];
+            d.exponent += dropped;
+        }
+    }
+    while (d.digits % 10 == 0) { /* 16 zeros and more */
         d.digits /= 10;
         d.exponent++;
     }
@@ -251,7 +259,8 @@ char *wr_text_float(char *into, float value)
 
 /* ---- text to doubles ---- */
 
-/* A number's text taken apart: value = (negative) digits x 10^exponent, further digits behind when cut. */
+/* A number's text taken apart: value = (negative) digits x 10^exponent, further digits behind when
+ * cut. */
 struct number {
     uint64_t digits;
     int64_t exponent;
@@ -280,7 +289,8 @@ static const char *scan_digits(const char *at, const char *end, struct number *n
     return at;
 }
 
-/* [+-]digits[.digits][e[+-]digits], at least one digit before or after the point; the whole text. */
+/* [+-]digits[.digits][e[+-]digits], at least one digit before or after the point; the whole
+ * text. */
 static bool scan_number(struct wr_slice text, struct number *n)
 {
     const char *at = text.data;
@@ -383,7 +393,8 @@ static double parse_slowly(struct wr_slice text, bool single)
     memcpy(copy, text.data, text.bytes);
     copy[text.bytes] = '\0';
     pthread_once(&c_locale_once, make_c_locale);
-    const double value = single ? (double)strtof_l(copy, NULL, c_locale) : strtod_l(copy, NULL, c_locale);
+    const double value =
+        single ? (double)strtof_l(copy, NULL, c_locale) : strtod_l(copy, NULL, c_locale);
     if (copy != room) {
         free(copy);
     }
@@ -448,8 +459,8 @@ bool wr_text_parse_float(struct wr_slice text, float *value)
     uint64_t bits;
     memcpy(&bits, &wide, 8);
     const double magnitude = fabs(wide);
-    /* Rounding twice is wrong only where the first rounding landed exactly between two floats, or where floats
-     * are subnormal and the same may happen at another bit. */
+    /* Rounding twice is wrong only where the first rounding landed exactly between two floats, or
+     * where floats are subnormal and the same may happen at another bit. */
     if ((bits & 0x1fffffff) == 0x10000000 || (magnitude < 0x1p-126 && wide != 0)) {
         wide = parse_slowly(text, true);
     }
@@ -503,8 +514,8 @@ bool wr_text_parse_decimal(struct wr_slice text, uint32_t precision, uint32_t sc
         *value = 0;
         return true;
     }
-    /* The digits again, exactly. The number's first significant digit stands for 10^(first); digits down to
-     * 10^-scale are taken, one more rounds. */
+    /* The digits again, exactly. The number's first significant digit stands for 10^(first);
+     * digits down to 10^-scale are taken, one more rounds. */
     const unsigned __int128 limit = ten_to(precision);
     unsigned __int128 sum = 0;
     int64_t weight = n.exponent + (int64_t)digits_u64(n.digits) - 1;

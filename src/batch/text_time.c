@@ -313,7 +313,8 @@ bool wr_text_parse_timestamp(struct wr_slice text, int64_t *us)
     }
     const int64_t seconds = (int64_t)(hour * 3600 + minute * 60 + second) - zone;
     int64_t total;
-    /* Days below -106751991 do not fit by themselves, but with the time of day added may: seconds first. */
+    /* Days below -106751991 do not fit by themselves, but with the time of day added may: seconds
+     * first. */
     int64_t whole = days * 86400 + seconds;
     if (whole < 0 && fraction > 0) {
         whole++;
@@ -349,7 +350,7 @@ bool wr_text_parse_date(struct wr_slice text, int32_t *days)
 enum unit_kind { UNIT_MONTHS, UNIT_DAYS, UNIT_US };
 
 static const struct unit {
-    const char *names; /* separated by spaces, one in front and behind; singular, plural and short forms */
+    const char *names; /* all its spellings, each with a space in front and behind */
     enum unit_kind kind;
     int64_t factor;
 } units[] = {
@@ -441,7 +442,8 @@ static bool take_clock(struct cursor *c, int64_t hours, int sign, struct interva
     if (take(c, ':') && (!take2(c, 59, &seconds) || !take_fraction(c, &fraction))) {
         return false;
     }
-    const __int128 us = ((__int128)hours * 3600 + minutes * 60 + seconds) * US_PER_SECOND + fraction;
+    const __int128 whole = (__int128)hours * 3600 + minutes * 60 + seconds;
+    const __int128 us = whole * US_PER_SECOND + fraction;
     sum->us += us * sign;
     return true;
 }

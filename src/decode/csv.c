@@ -7,7 +7,8 @@
 
 const struct wr_option wr_csv_options[] = {
     { "delimiter", WR_OPTION_TEXT, ",", "What separates fields: one character, '\\t' or 'tab'." },
-    { "quote", WR_OPTION_TEXT, "\"", "What encloses fields that hold delimiters or line ends: one character." },
+    { "quote", WR_OPTION_TEXT, "\"",
+      "What encloses fields that hold delimiters or line ends: one character." },
     { "null_text", WR_OPTION_TEXT, "", "An unquoted field of this text is NULL." },
     { "header", WR_OPTION_BOOL, "true", "Whether a file's first line names the columns." },
     { NULL },
@@ -158,7 +159,8 @@ static const char *closing_quote(const char *at, const char *end, char quote, bo
     }
 }
 
-/* Cuts the next cell off; *at ends behind its delimiter, or NULL after the last. Returns what is wrong, or NULL. */
+/* Cuts the next cell off; *at ends behind its delimiter, or NULL after the last. Returns what is
+ * wrong, or NULL. */
 static const char *cut_cell(const struct csv_decoder *d, const char **at, const char *end,
                             struct cell *cell)
 {
@@ -335,7 +337,8 @@ static bool fill_row(struct csv_decoder *d, struct wr_batch *batch, uint32_t row
             continue;
         }
         const struct cell *cell = d->cell_of[c] == NO_CELL ? NULL : &d->cells[d->cell_of[c]];
-        const bool null = cell == NULL || (!cell->quoted && wr_slice_equal(cell->text, d->null_text));
+        const bool null =
+            cell == NULL || (!cell->quoted && wr_slice_equal(cell->text, d->null_text));
         if (null ? !set_null(d, batch, c, row, faults) : !store(d, batch, c, row, faults)) {
             return false;
         }

@@ -120,7 +120,8 @@ uint32_t wr_decoder_unit_digits(const struct wr_options *options)
     return 3;
 }
 
-/* Microseconds of a number in the unit: exactly, also with a fraction; nanoseconds are cut down to their microsecond. */
+/* Microseconds of a number in the unit: exactly, also with a fraction; nanoseconds are cut down to
+ * their microsecond. */
 static bool convert_unit(struct wr_slice text, uint32_t unit_digits, int64_t *us)
 {
     __int128 value;

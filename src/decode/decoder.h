@@ -1,10 +1,11 @@
 /* decoder.h: from raw records to the columns of a batch: what every format implements (interface).
  *
- * Ownership: a decoder belongs to one worker and may remember things between batches (the shape of the last
- * event). The schema and the options must outlive it. Text columns borrow from the records or lie in the batch's arena.
- * Threads: one at a time.
+ * Ownership: a decoder belongs to one worker and may remember things between batches (the shape of
+ * the last event). The schema and the options must outlive it. Text columns borrow from the
+ * records or lie in the batch's arena. Threads: one at a time.
  * Invariants: (1) the schema's fields without a path (metadata, computed columns) are never touched
- *   (2) a decoded batch keeps batch.h's invariants: bad rows and NULLs hold zero bytes, no bad row is selected
+ *   (2) a decoded batch keeps batch.h's invariants: bad rows and NULLs hold zero bytes, no bad row
+ * is selected
  *   (3) each bad row has exactly one fault, in ascending order of rows
  */
 #ifndef WR_DECODE_DECODER_H
@@ -44,10 +45,12 @@ struct wr_decoder;
 struct wr_decoder_ops {
     const char *name; /* as in format = '...'; NULL ends the array */
     const struct wr_option *options;
-    /* options: the source's whole bag, or NULL for defaults. scan_fields: the columns to fill, in the batch's order. */
+    /* options: the source's whole bag, or NULL for defaults. scan_fields: the columns to fill, in
+     * the batch's order. */
     wr_status (*create)(struct wr_decoder **decoder, const struct wr_schema *scan_fields,
                         const struct wr_options *options, struct wr_error *err);
-    /* CSV: names the columns from a header line (without its line end). NULL: the format has no header. */
+    /* CSV: names the columns from a header line (without its line end). NULL: the format has no
+     * header. */
     wr_status (*header)(struct wr_decoder *decoder, struct wr_slice line, struct wr_error *err);
     void (*decode)(struct wr_decoder *decoder, const struct wr_records *records,
                    struct wr_batch *batch, struct wr_faults *faults);
@@ -74,9 +77,10 @@ WR_NODISCARD static inline wr_status wr_decoder_create(struct wr_decoder **decod
     return ops->create(decoder, scan_fields, options, err);
 }
 
-/* Fills rows [0, records->count) of batch, a batch just taken from a pool of the decoder's schema: values and validity
- * of the columns with a path, rows, and sel when rows are bad. Resets faults first. Retains nothing:
- * the caller hangs the records on the batch. records->count must fit the batch. */
+/* Fills rows [0, records->count) of batch, a batch just taken from a pool of the decoder's schema:
+ * values and validity of the columns with a path, rows, and sel when rows are bad. Resets faults
+ * first. Retains nothing: the caller hangs the records on the batch. records->count must fit the
+ * batch. */
 static inline void wr_decoder_decode(struct wr_decoder *decoder, const struct wr_records *records,
                                      struct wr_batch *batch, struct wr_faults *faults)
 {
@@ -84,7 +88,8 @@ static inline void wr_decoder_decode(struct wr_decoder *decoder, const struct wr
     decoder->ops->decode(decoder, records, batch, faults);
 }
 
-/* WR_OK at once for formats without a header. WR_FAIL (class DATA): a NOT NULL column is not in the header. */
+/* WR_OK at once for formats without a header. WR_FAIL (class DATA): a NOT NULL column is not in
+ * the header. */
 WR_NODISCARD static inline wr_status wr_decoder_header(struct wr_decoder *decoder,
                                                        struct wr_slice line, struct wr_error *err)
 {
@@ -104,16 +109,17 @@ static inline void wr_decoder_destroy(struct wr_decoder *decoder) /* NULL is fin
 void wr_faults_add(struct wr_faults *faults, uint32_t row, const char *field, const char *fmt, ...)
     WR_PRINTF(4, 5);
 
-/* Ends a batch: rows, and sel over the rows without a fault. Zeroes the bad rows of the columns that have a path. */
+/* Ends a batch: rows, and sel over the rows without a fault. Zeroes the bad rows of the columns
+ * that have a path. */
 void wr_decoder_finish(struct wr_batch *batch, const struct wr_schema *schema, uint32_t rows,
                        const struct wr_faults *faults);
 
 /* "a.b.c" of a field's path, in arena. */
 char *wr_decoder_dotted(const struct wr_field *field, struct wr_arena *arena);
 
-/* Converts the text of a scalar to the field's type at row of its column, as SQL's casts do; BYTEA: \x hex or base64.
- * number: the text came as a number, not as quoted text. unit_digits: TIMESTAMP from a number: 0 s, 3 ms, 6 us, 9 ns. TEXT and
- * JSON are borrowed from text. */
+/* Converts the text of a scalar to the field's type at row of its column, as SQL's casts do;
+ * BYTEA: \x hex or base64. number: the text came as a number, not as quoted text. unit_digits:
+ * TIMESTAMP from a number: 0 s, 3 ms, 6 us, 9 ns. TEXT and JSON are borrowed from text. */
 bool wr_decoder_convert(struct wr_type type, struct wr_slice text, bool number,
                         uint32_t unit_digits, struct wr_arena *arena, void *out);
 

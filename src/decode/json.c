@@ -17,7 +17,8 @@ const struct wr_option wr_json_options[] = { { NULL } };
 /* Lengths may settle: all members are bet on again in every so many batches. */
 #define RETRY_BATCHES 64
 
-/* A copy larger than this is given back after its record: one giant must not cost memory for good. */
+/* A copy larger than this is given back after its record: one giant must not cost memory for
+ * good. */
 #define COPY_KEPT_BYTES (1u << 20)
 
 /* ---- making one ---- */
@@ -296,7 +297,8 @@ bool wr_json_fill_nulls(struct wr_json_decoder *d)
     }
     for (uint32_t w = 0; w < d->seen_words; w++) {
         for (uint64_t left = d->all[w] & ~d->seen[w]; left != 0; left &= left - 1) {
-            const struct wr_json_field *field = &d->fields[w * 64 + (uint32_t)__builtin_ctzll(left)];
+            const uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct wr_json_field *field = &d->fields[i];
             memset((char *)field->values + (size_t)d->row * field->width, 0, field->width);
             wr_bit_clear(wr_batch_nullable(d->batch, field->column), d->row);
         }
@@ -315,7 +317,8 @@ static struct wr_view borrowed(const struct wr_json_decoder *d, const char *at, 
     return view;
 }
 
-/* A string's contents; escaped ones are decoded into the batch's arena. *own: not borrowed from the text. */
+/* A string's contents; escaped ones are decoded into the batch's arena. *own: not borrowed from
+ * the text. */
 static struct wr_slice contents(struct wr_json_decoder *d, const char *at, const char *after,
                                 bool *own)
 {
@@ -457,7 +460,8 @@ static void aim_member(struct wr_json_decoder *d, struct wr_json_member *m,
     }
 }
 
-/* Puts the glue into the shape before the member that was expected; when the shape is full, in its place. */
+/* Puts the glue into the shape before the member that was expected; when the shape is full, in its
+ * place. */
 static struct wr_json_member *learn(struct wr_json_node *node, struct wr_json_member *expected,
                                     const char *glue, size_t bytes)
 {

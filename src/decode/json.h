@@ -2,15 +2,17 @@
  *
  * What a value becomes:
  *   any column         null, or no such key: NULL. A key that occurs twice: the last value wins.
- *   numeric columns    a number, or a string that holds one; integers also as 5.0 or 1e3. NUMERIC is exact.
+ *   numeric columns    a number, or a string that holds one; integers also as 5.0 or 1e3. NUMERIC
+ * is exact.
  *   BOOLEAN            true, false
  *   TEXT               a string; a number, true, false, an object or an array as its JSON text
  *   JSON               the text of any value, as it stands
- *   TIMESTAMP          an RFC 3339 string, or a number (also as a string) in timestamp_unit, fractions allowed
+ *   TIMESTAMP          an RFC 3339 string, or a number (also as a string) in timestamp_unit,
+ * fractions allowed
  *   DATE, INTERVAL     a string, in PostgreSQL's form
  *   BYTEA              a string of base64 or \x hex
- * Everything else is a fault that names the column. Keys that no column asks for are checked to be JSON and skipped.
- * A record must be one object with nothing but white space around it.
+ * Everything else is a fault that names the column. Keys that no column asks for are checked to be
+ * JSON and skipped. A record must be one object with nothing but white space around it.
  */
 #ifndef WR_DECODE_JSON_H
 #define WR_DECODE_JSON_H

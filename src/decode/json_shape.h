@@ -1,17 +1,19 @@
 /* json_shape.h: what the JSON decoder's files share (private to them).
  *
- * The decoder expects each event to look like the one before. A node stands for an object that holds columns; its shape lists the
- * members that such objects had lately, in order, each with its *glue*: all bytes from the end of the value before (or from
- * the '{') to the start of its own value, such as `,"type":`. One comparison of the glue replaces scanning white
- * space, comma, key and colon, and looking the key up. Where the glue differs, the members behind are tried (a field was left
- * out), then the text is parsed by the grammar and the shape learns it.
+ * The decoder expects each event to look like the one before. A node stands for an object that
+ * holds columns; its shape lists the members that such objects had lately, in order, each with its
+ * *glue*: all bytes from the end of the value before (or from the '{') to the start of its own
+ * value, such as `,"type":`. One comparison of the glue replaces scanning white space, comma, key
+ * and colon, and looking the key up. Where the glue differs, the members behind are tried (a field
+ * was left out), then the text is parsed by the grammar and the shape learns it.
  *
- * Values keep their length more often than not (ids, codes, times). Where they do, the walk goes on from the length
- * that is expected and only checks it: then the processor need not wait for one value's end to be found before it
- * starts on the next. A member whose length changes often is found out batch by batch and not bet on.
+ * Values keep their length more often than not (ids, codes, times). Where they do, the walk goes
+ * on from the length that is expected and only checks it: then the processor need not wait for one
+ * value's end to be found before it starts on the next. A member whose length changes often is
+ * found out batch by batch and not bet on.
  *
- * The walk (json_walk.h) takes the fast way only where a value is of the plain form of its column's type; everything else
- * goes through wr_json_value_slow, which is complete by itself.
+ * The walk (json_walk.h) takes the fast way only where a value is of the plain form of its
+ * column's type; everything else goes through wr_json_value_slow, which is complete by itself.
  */
 #ifndef WR_DECODE_JSON_SHAPE_H
 #define WR_DECODE_JSON_SHAPE_H
@@ -26,7 +28,8 @@
 #define WR_JSON_SHAPE_SPARE 64u
 /* How far behind the expected member a left-out field is looked for. */
 #define WR_JSON_LOOKAHEAD 16u
-/* The walk may read this many bytes behind a record: so records are copied unless these lie in the same page. */
+/* The walk may read this many bytes behind a record: so records are copied unless these lie in the
+ * same page. */
 #define WR_JSON_PADDING 64u
 
 enum wr_json_kind {
@@ -56,7 +59,7 @@ struct wr_json_field {
 
 struct wr_json_member {
     alignas(32) char glue[WR_JSON_GLUE_BYTES];
-    uint64_t glue_mask; /* a bit per byte, up to 32; WR_JSON_NO_GLUE: longer ones are left to resync */
+    uint64_t glue_mask; /* a bit per byte, up to 32; WR_JSON_NO_GLUE: longer, left to resync */
     uint32_t glue_bytes;
     enum wr_json_kind kind;
     uint32_t length; /* of the value in the event before */
@@ -70,7 +73,8 @@ struct wr_json_member {
     struct wr_json_node *child;  /* may be NULL */
 };
 
-/* A bit that no comparison of 32 bytes sets: such a member never matches. Also the mask of the member that ends a shape. */
+/* A bit that no comparison of 32 bytes sets: such a member never matches. Also the mask of the
+ * member that ends a shape. */
 #define WR_JSON_NO_GLUE (1ull << 32)
 
 /* A key that leads to a column or to an object with columns. */
@@ -87,7 +91,7 @@ struct wr_json_node {
     uint32_t shape_count;    /* shape[shape_count] is there too and never matches */
     uint32_t shape_capacity;
     uint32_t depth;   /* objects open inside it, itself included */
-    uint32_t entered; /* 1 + the row in which it was met last: a second time in one row is a duplicate key */
+    uint32_t entered; /* 1 + the row that had it last: a second time is a duplicate key */
 };
 
 struct wr_json_decoder {
@@ -103,7 +107,8 @@ struct wr_json_decoder {
     struct wr_json_member passing; /* for keys that no shape can hold */
     uint32_t unit_digits;
     int64_t unit_multiplier; /* of integer timestamps to us; 0: not a plain multiplication */
-    /* The day that RFC 3339 texts had last: its ten characters as words, and its days since 1970. */
+    /* The day that RFC 3339 texts had last: its ten characters as words, and its days since
+     * 1970. */
     uint64_t day_head;
     uint64_t day_tail;
     int64_t day_us;
@@ -122,15 +127,16 @@ struct wr_json_decoder {
     size_t copy_capacity;
 };
 
-/* Stores a value of any form, or skips it when field is NULL. Returns the byte after it, NULL after a fault. */
+/* Stores a value of any form, or skips it when field is NULL. Returns the byte after it, NULL
+ * after a fault. */
 const char *wr_json_value_slow(struct wr_json_decoder *d, struct wr_json_field *field,
                                const char *at, uint32_t depth);
 /* Stores the value at [at, after), which is well-formed. */
 bool wr_json_store(struct wr_json_decoder *d, struct wr_json_field *field, const char *at,
                    const char *after);
-/* The glue at at is not *member's: finds or learns the member that it belongs to, from first (the object just
- * opened) or behind a value. Returns where the value starts; with *member == NULL the byte after the object; NULL
- * after a fault. */
+/* The glue at at is not *member's: finds or learns the member that it belongs to, from first (the
+ * object just opened) or behind a value. Returns where the value starts; with *member == NULL the
+ * byte after the object; NULL after a fault. */
 const char *wr_json_resync(struct wr_json_decoder *d, struct wr_json_node *node, const char *at,
                            bool first, struct wr_json_member **member);
 /* The row's columns without a value become NULL; false after a fault (NOT NULL). */
@@ -139,8 +145,8 @@ bool wr_json_fill_nulls(struct wr_json_decoder *d);
 void wr_json_forget(struct wr_json_decoder *d, struct wr_json_node *node);
 /* Adds a fault of the record at hand. at: where; NULL: nowhere in particular. Returns NULL. */
 const char *wr_json_fault(struct wr_json_decoder *d, const char *at, const char *what);
-/* Sets start, end and origin so that WR_JSON_PADDING bytes behind end may be read: the record lies at the end of a
- * page and so is copied, or it is refused: false. */
+/* Sets start, end and origin so that WR_JSON_PADDING bytes behind end may be read: the record lies
+ * at the end of a page and so is copied, or it is refused: false. */
 bool wr_json_open_slow(struct wr_json_decoder *d, const struct wr_record *record);
 
 /* Sanitizers count every byte behind a record as foreign, so under them each record is copied. */

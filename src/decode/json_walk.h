@@ -1,9 +1,12 @@
-/* json_walk.h: the fast way through a record, compiled once per instruction set (see json_walk_avx2.c, json_walk_plain.c).
+/* json_walk.h: the fast way through a record, compiled once per instruction set (see
+ * json_walk_avx2.c, json_walk_plain.c).
  *
- * Before it is included: json_simd_* as below. Everything here may read WR_JSON_PADDING bytes behind the record and so
- * compares with end before it believes what it read.
- *   static uint32_t simd_special(const char *at): a bit for each of 32 bytes that is '"', '\\', below 0x20 or above 0x7f
- *   static bool simd_equal(const char *at, const char *glue, uint64_t mask): the first bytes agree, one per
+ * Before it is included: simd_special and simd_equal as below. Everything here may read WR_JSON_PADDING bytes
+ * behind the record and so compares with end before it believes what it read.
+ *   static uint32_t simd_special(const char *at): a bit for each of 32 bytes that is '"', '\\',
+ * below 0x20 or above 0x7f
+ *   static bool simd_equal(const char *at, const char *glue, uint64_t mask): the first bytes
+ * agree, one per
  *       bit of mask; false for WR_JSON_NO_GLUE
  */
 #include "batch/json_scan.h"
@@ -86,8 +89,8 @@ struct plain_number {
     bool negative;
 };
 
-/* A number without an exponent and with at most 18 digits; NULL when it is not of that form (which is
- * no error: the slow way decides). whole: a point ends the attempt too. */
+/* A number without an exponent and with at most 18 digits; NULL when it is not of that form (which
+ * is no error: the slow way decides). whole: a point ends the attempt too. */
 static inline const char *read_plain(const char *at, bool whole, struct plain_number *n)
 {
     uint32_t count;
@@ -113,8 +116,8 @@ static inline const char *read_plain(const char *at, bool whole, struct plain_nu
     return UNLIKELY((*at | 0x20) == 'e') ? NULL : at;
 }
 
-/* The view of a text of bytes at at, whose record's own bytes are at source. Both forms without a branch: text lengths are
- * not predictable. */
+/* The view of a text of bytes at at, whose record's own bytes are at source. Both forms without a
+ * branch: text lengths are not predictable. */
 static inline void put_view(struct wr_view *into, const char *at, uint64_t bytes, ptrdiff_t origin)
 {
     static const uint64_t masks[13][2] = {
@@ -141,7 +144,8 @@ static inline void put_view(struct wr_view *into, const char *at, uint64_t bytes
     memcpy(into, words, 16);
 }
 
-/* at: behind the opening quote. The closing quote of a string of plain ASCII without escapes, else NULL. */
+/* at: behind the opening quote. The closing quote of a string of plain ASCII without escapes, else
+ * NULL. */
 static inline const char *find_quote(const char *at, const char *end)
 {
     for (;;) {
@@ -224,7 +228,8 @@ static inline bool store_decimal(const struct wr_json_field *field, uint32_t row
         return false;
     }
     __int128 value = (__int128)n.digits * (__int128)tens_u64[scale - n.fraction];
-    /* Precisions beyond 18 have room for any 18 digits scaled by 10^15 only when wide; the slow way checks those. */
+    /* Precisions beyond 18 have room for any 18 digits scaled by 10^15 only when wide; the slow
+     * way checks those. */
     if (field->type.precision > 16 ? value >= (__int128)tens_u64[16]
                                    : value >= (__int128)tens_u64[field->type.precision]) {
         return false;
@@ -262,7 +267,8 @@ static inline const char *fast_time_text(const struct wr_json_decoder *d, int64_
         at += 1 + count;
     }
     at += *at == 'Z';
-    values[row] = d->day_us + (int64_t)((hours * 60 + minutes) * 60 + seconds) * 1000000 + (int64_t)us;
+    us += ((hours * 60 + minutes) * 60 + seconds) * 1000000;
+    values[row] = d->day_us + (int64_t)us;
     return hours < 24 && minutes < 60 && seconds < 60 && *at == '"' ? at + 1 : NULL;
 }
 
@@ -343,14 +349,15 @@ static __attribute__((noinline)) const char *walk_child(struct wr_json_decoder *
     return after;
 }
 
-/* after, but where the member's bet on its length holds without waiting for it: the processor predicts the comparison
- * and so knows the next position at once. */
+/* after, but where the member's bet on its length holds without waiting for it: the processor
+ * predicts the comparison and so knows the next position at once. */
 static inline const char *go_on(struct wr_json_member *m, const char *at, const char *after)
 {
     if (m->steady) {
         uint64_t length = m->length;
         const uint64_t found = (uint64_t)(after - at);
-        __asm__("" : "+r"(length)); /* hides that it is what was compared, or the compiler would use found */
+        /* Hides that it is what was compared: else the compiler would use found. */
+        __asm__("" : "+r"(length));
         if (LIKELY(found == m->length)) {
             return at + length;
         }
@@ -382,8 +389,8 @@ static const char *walk_object(struct wr_json_decoder *d, struct wr_json_node *n
             next = m == &d->passing ? next : m + 1;
         }
         first = false;
-        /* The only check against the end: a value is followed by glue, and behind a value that ran over the end at most
-         * WR_JSON_PADDING bytes were looked at. */
+        /* The only check against the end: a value is followed by glue, and behind a value that ran
+         * over the end at most WR_JSON_PADDING bytes were looked at. */
         if (UNLIKELY(at >= end)) {
             return wr_json_fault(d, end, "ends inside an object");
         }

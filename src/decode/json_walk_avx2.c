@@ -1,4 +1,5 @@
-/* json_walk_avx2.c: the walk of json_walk.h for x86-64 with AVX2 and BMI (compiled with those flags; chosen at run time). */
+/* json_walk_avx2.c: the walk of json_walk.h for x86-64 with AVX2 and BMI (compiled with those
+ * flags; chosen at run time). */
 #include "base/slice.h"
 
 #if defined(__AVX2__)

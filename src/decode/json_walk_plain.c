@@ -1,4 +1,5 @@
-/* json_walk_plain.c: the walk of json_walk.h for any machine: SSE2 where it is (all of x86-64), else eight bytes at a time. */
+/* json_walk_plain.c: the walk of json_walk.h for any machine: SSE2 where it is (all of x86-64),
+ * else eight bytes at a time. */
 #include "base/slice.h"
 
 #if defined(__SSE2__)

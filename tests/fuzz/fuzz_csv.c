@@ -1,5 +1,5 @@
-/* The CSV decoder over any bytes: the text is cut into logical lines as the file source does it, the first is the
- * header when the text begins with '#'. Each line must become a row or a fault. */
+/* The CSV decoder over any bytes: the text is cut into logical lines as the file source does it,
+ * the first is the header when the text begins with '#'. Each line must become a row or a fault. */
 #include "decode/csv.h"
 #include "fuzz_bed.h"
 

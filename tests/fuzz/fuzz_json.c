@@ -1,5 +1,6 @@
-/* The JSON decoder over any bytes. Input: records, separated by 0xFE bytes. Each must become a row or a fault, rows and
- * faults that name no column must agree with the checker of batch/json_scan.h, and the walks with each other. */
+/* The JSON decoder over any bytes. Input: records, separated by 0xFE bytes. Each must become a row
+ * or a fault, rows and faults that name no column must agree with the checker of
+ * batch/json_scan.h, and the walks with each other. */
 #include "batch/json_scan.h"
 #include "decode/json_shape.h"
 #include "fuzz_bed.h"

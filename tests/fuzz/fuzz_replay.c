@@ -1,7 +1,8 @@
-/* fuzz_replay.c: main of a fuzz target built without libFuzzer: fuzz_x [--mutate BYTES] FILE|DIRECTORY...
+/* fuzz_replay.c: main of a fuzz target built without libFuzzer: fuzz_x [--mutate BYTES]
+ * FILE|DIRECTORY...
  *
- * Replays each file as it is, then mutations of them (seeded: every run is the same) until about so many bytes have
- * gone through. With WEIR_TEST_FULL set BYTES counts 32 times. */
+ * Replays each file as it is, then mutations of them (seeded: every run is the same) until about
+ * so many bytes have gone through. With WEIR_TEST_FULL set BYTES counts 32 times. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>

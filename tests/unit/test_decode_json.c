@@ -1,4 +1,5 @@
-/* The JSON decoder: what becomes of each kind of value, and jansson as the judge over mutated events. */
+/* The JSON decoder: what becomes of each kind of value, and jansson as the judge over mutated
+ * events. */
 #include "decode/json_shape.h"
 #include "decode_bed.h"
 #include <jansson.h>
@@ -484,8 +485,9 @@ static bool is_plain(enum wr_type_id id, const json_t *value)
     }
 }
 
-/* A record that jansson accepts: the fault must name a column whose value is not of the column's plain form. (Of a
- * key that came twice jansson shows only the last value; it may be the first that was bad.) */
+/* A record that jansson accepts: the fault must name a column whose value is not of the column's
+ * plain form. (Of a key that came twice jansson shows only the last value; it may be the first
+ * that was bad.) */
 static void judge_fault(struct bed *bed, const json_t *object, const char *record)
 {
     const struct wr_row_fault *fault = &bed->faults.items[0];

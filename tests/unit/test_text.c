@@ -28,8 +28,8 @@ static const char *double_text(double value)
     return text;
 }
 
-/* Fewest digits that read back, found the slow way: by rounding to nearest, so a shorter decimal that is not
- * the nearest of its length may exist. */
+/* Fewest digits that read back, found the slow way: by rounding to nearest, so a shorter decimal
+ * that is not the nearest of its length may exist. */
 static int fewest_digits(double value)
 {
     for (int digits = 1; digits < 17; digits++) {
