@@ -39,7 +39,7 @@ PLAIN(CEILING_F64, ceil(x))
 PLAIN(FLOOR_F64, floor(x))
 PLAIN(ROUND_F64, rint(x))
 PLAIN(TRUNC_F64, trunc(x))
-PLAIN(SIGN_F64, x > 0 ? 1.0 : x < 0 ? -1.0 : x)
+PLAIN(SIGN_F64, x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0)
 PLAIN(CBRT_F64, cube_root(x))
 PLAIN(SIN_F64, sin(x))
 PLAIN(COS_F64, cos(x))
@@ -141,7 +141,7 @@ static void power_all(struct wr_call *call)
             wr_result_fail(call, row, "zero raised to a negative power");
             continue;
         }
-        if (x < 0 && isfinite(x) && isfinite(y) && floor(y) != y) {
+        if (x < 0 && !isnan(y) && floor(y) != y) {
             wr_result_fail(call, row, "a negative number raised to a power that is not whole");
             continue;
         }
