@@ -77,6 +77,22 @@ static uint32_t state_bytes_of(const struct wr_agg *agg)
     return 8; /* a number, or a pointer to a block */
 }
 
+/* Flags share bytes with each other and with the key's NULL bits: a bit less can be a byte less per open key. */
+static uint32_t flags_of(const struct wr_agg *agg)
+{
+    const struct wr_agg_ops *ops = agg->ops;
+    if (ops == &wr_agg_sum_integer_ops || ops == &wr_agg_avg_integer_ops ||
+        ops == &wr_agg_bool_ops || ops == &wr_agg_edge_ops) {
+        return 2;
+    }
+    if (ops == &wr_agg_sum_float_ops || ops == &wr_agg_sum_decimal_ops ||
+        ops == &wr_agg_avg_decimal_ops || ops == &wr_agg_extreme_ops ||
+        ops == &wr_agg_extreme_view_ops) {
+        return 1;
+    }
+    return 0; /* a count or a pointer says whether there was a value */
+}
+
 void wr_agg_init(struct wr_agg *agg, const struct wr_plan_aggregate *plan,
                  struct wr_state_pool *pool)
 {
@@ -89,7 +105,7 @@ void wr_agg_init(struct wr_agg *agg, const struct wr_plan_aggregate *plan,
     agg->pool = pool;
     agg->ops = ops_of(plan->kind, agg->arg);
     agg->bytes = state_bytes_of(agg);
-    agg->bits = 2;
+    agg->bits = flags_of(agg);
 }
 
 void wr_agg_merge_row(const struct wr_agg_list *list, uint8_t *into, const uint8_t *row)

@@ -47,6 +47,25 @@ static size_t chunk_bytes(const struct wr_table_shape *shape)
     return ((size_t)shape->stride << shape->chunk_shift) + 8;
 }
 
+/* A quarter full while the index fits the L1 cache and half while it fits L2, for short probes, which branch predictors
+ * like; 7/8 beyond, where memory counts. */
+static uint64_t fill_limit(uint32_t log2)
+{
+    if (log2 <= SPARSE_LOG2) {
+        return UINT64_C(1) << (log2 - 2);
+    }
+    return log2 <= DENSE_LOG2 ? UINT64_C(1) << (log2 - 1) : (UINT64_C(7) << log2) / 8;
+}
+
+static uint32_t fitting_log2(uint32_t rows)
+{
+    uint32_t log2 = INDEX_LOG2_FIRST;
+    while (fill_limit(log2) < rows) {
+        log2++;
+    }
+    return log2;
+}
+
 void wr_table_init(struct wr_table *table, struct wr_table_shape *shape)
 {
     memset(table, 0, sizeof *table);
@@ -64,6 +83,8 @@ void wr_table_empty(struct wr_table *table)
         list_give(&shape->free_chunks, table->chunks[i]);
     }
     if (table->index != NULL) {
+        /* The next window will be about as large: it starts with an index of this size. */
+        shape->first_log2 = shape->presize ? fitting_log2(table->rows) : INDEX_LOG2_FIRST;
         list_give(&shape->free_index[table->index_log2], table->index);
     }
     table->chunk_count = 0;
@@ -207,7 +228,10 @@ static void index_grow(struct wr_table *table)
 {
     uint32_t *old = table->index;
     const uint32_t old_log2 = table->index_log2;
-    table->index_log2 = old == NULL ? INDEX_LOG2_FIRST : old_log2 + 1;
+    const uint32_t first = table->shape->first_log2;
+    table->index_log2 = old != NULL                ? old_log2 + 1
+                        : first > INDEX_LOG2_FIRST ? first
+                                                   : INDEX_LOG2_FIRST;
     wr_assert(table->index_log2 < INDEX_LOG2_MAX);
     table->index = index_take(table->shape, table->index_log2);
     if (old == NULL) {
@@ -221,17 +245,11 @@ static void index_grow(struct wr_table *table)
             index_put(table, row_hash(table, number, image), number);
         }
     }
-    list_give(&table->shape->free_index[old_log2], old);
-}
-
-/* A quarter full while the index fits the L1 cache and half while it fits L2, for short probes, which branch predictors
- * like; 7/8 beyond, where memory counts. */
-static uint64_t fill_limit(uint32_t log2)
-{
-    if (log2 <= SPARSE_LOG2) {
-        return UINT64_C(1) << (log2 - 2);
+    if (old_log2 > DENSE_LOG2) {
+        free(old); /* kept, those of all sizes would take as much as the one in use */
+    } else {
+        list_give(&table->shape->free_index[old_log2], old);
     }
-    return log2 <= DENSE_LOG2 ? UINT64_C(1) << (log2 - 1) : (UINT64_C(7) << log2) / 8;
 }
 
 static uint32_t row_take(struct wr_table *table)

@@ -32,6 +32,8 @@ struct wr_table_shape {
     uint32_t stride;      /* bytes of a row */
     uint32_t chunk_shift; /* rows of a chunk: 1 << chunk_shift */
     bool keys_in_pool;
+    bool presize;         /* one table after another of about equal size: TUMBLE */
+    uint32_t first_log2;  /* of a new table's index, from the one before */
     struct wr_state_pool *pool;
     void *free_chunks; /* list, through the first word */
     void *free_index[WR_INDEX_CLASSES];

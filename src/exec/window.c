@@ -130,24 +130,43 @@ static void find_cells(struct wr_window *w, struct wr_side *side, uint32_t count
     }
 }
 
-/* Finds or makes each row's state. Index slots are asked for a few rows ahead: with many keys they miss the cache. */
-static void find_states(struct wr_window *w, uint32_t count)
+/* With many keys index slots and rows miss the cache: both are asked for some rows ahead, the slot first. */
+static inline void prefetch_ahead(const struct wr_window *w, uint32_t at, uint32_t count)
 {
-    enum { AHEAD = 12 };
-    const uint32_t words = w->shape.key_words;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + AHEAD < count) {
-            const struct wr_table *next = &w->cells[i + AHEAD]->table;
-            if (next->index != NULL) {
-                __builtin_prefetch(next->index +
-                                   ((uint32_t)(w->hashes[i + AHEAD] >> 32) >>
-                                    (32 - next->index_log2)));
+    enum { SLOT = 16, ROW = 8, LARGE_LOG2 = 12 };
+    if (at + SLOT < count) {
+        const struct wr_table *table = &w->cells[at + SLOT]->table;
+        if (table->index_log2 > LARGE_LOG2) {
+            const uint32_t top = (uint32_t)(w->hashes[at + SLOT] >> 32);
+            __builtin_prefetch(table->index + (top >> (32 - table->index_log2)));
+        }
+    }
+    if (at + ROW < count) {
+        const struct wr_table *table = &w->cells[at + ROW]->table;
+        if (table->index_log2 > LARGE_LOG2) {
+            const uint32_t top = (uint32_t)(w->hashes[at + ROW] >> 32);
+            const uint32_t entry = table->index[top >> (32 - table->index_log2)];
+            const uint32_t number = entry & ((1u << table->index_log2) - 1);
+            if (number != 0) {
+                __builtin_prefetch(wr_table_row(table, number - 1));
             }
         }
+    }
+}
+
+/* Finds or makes each row's state; returns how many were made. */
+static uint32_t find_states(struct wr_window *w, uint32_t count)
+{
+    const uint32_t words = w->shape.key_words;
+    uint32_t made_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
         bool made;
+        prefetch_ahead(w, i, count);
         w->states[i] = wr_table_get(&w->cells[i]->table, w->images + (size_t)i * words,
                                     w->hashes[i], &made);
+        made_count += made;
     }
+    return made_count;
 }
 
 void wr_window_push(struct wr_window *w, struct wr_batch *batch)
@@ -164,7 +183,8 @@ void wr_window_push(struct wr_window *w, struct wr_batch *batch)
             wr_session_add_rows(w, side, count);
         } else {
             find_cells(w, side, count);
-            find_states(w, count);
+            const uint32_t made = find_states(w, count);
+            w->local_keys += side == &w->local ? made : 0;
         }
         wr_window_update(w, batch, count);
     }

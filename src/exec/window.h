@@ -107,6 +107,7 @@ struct wr_window {
 
     struct wr_side local;
     struct wr_side owned;
+    uint64_t local_keys; /* rows in local's cells */
     struct wr_hop hop;
     struct wr_window_emission emission;
 

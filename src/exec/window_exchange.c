@@ -130,6 +130,7 @@ static void send_cell(struct wr_window *w, struct wr_cell *cell)
         send_partial(w, cell->order, cell->sub, row);
         wr_agg_release_row(&w->aggs, row);
     }
+    w->local_keys -= cell->table.rows;
     wr_cell_retire(w, &w->local, cell);
 }
 
@@ -159,11 +160,7 @@ void wr_window_send(struct wr_window *w, int64_t watermark_us)
 
 void wr_window_send_if_large(struct wr_window *w, uint32_t keys_max)
 {
-    uint64_t keys = w->local.sessions.live;
-    for (uint32_t i = 0; i < w->local.cells.count; i++) {
-        keys += w->local.cells.items[w->local.cells.first + i]->table.live;
-    }
-    if (keys > keys_max) {
+    if (w->local.sessions.live + w->local_keys > keys_max) {
         wr_window_send(w, WR_TIME_MAX);
     }
 }

@@ -112,6 +112,7 @@ wr_status wr_window_layout(struct wr_window *w, struct wr_error *err)
         WR_TRY(column_create(w, &w->args[a].filter, aggregate->filter, err));
     }
     w->shape.pool = &w->pool;
+    w->shape.presize = plan->kind == WR_WINDOW_TUMBLE;
     w->shape.keys_in_pool = plan->kind == WR_WINDOW_SESSION;
     w->shape.key_offset = prefix_of(plan->kind);
     w->shape.chunk_shift = chunk_shift_of(plan->kind);

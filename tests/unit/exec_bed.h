@@ -276,8 +276,11 @@ static inline struct bed_row *bed_rows(struct wr_rand *rand, const struct bed_sh
         r->dec = (__int128)(int64_t)wr_rand_below(rand, 100000) - 50000;
         r->b = wr_rand_below(rand, 2) == 0;
         const uint64_t n = wr_rand_below(rand, 3);
-        snprintf(r->name, sizeof r->name, n == 0 ? "n%d" : n == 1 ? "" : "a longer name of key %d",
+        snprintf(r->name, sizeof r->name, n == 0 ? "n%d" : n == 1 ? "key%d" : "a longer name of key %d",
                  (int)wr_rand_below(rand, 2));
+        if (n == 1) {
+            r->name[0] = 0; /* the empty text is a key of its own */
+        }
         snprintf(r->t, sizeof r->t, n == 1 ? "t%d" : "text that is not short %d",
                  (int)wr_rand_below(rand, 30));
         for (uint32_t c = 0; c < C_COUNT; c++) {
