@@ -60,7 +60,7 @@ def test_topic_to_windows_and_parquet(kafka, unique, tmp_path, codec, workers):
     sums = check_ledger(run_weir("run", sql, "--quiet", "--bounded", "--workers", workers, code=0, stats=True).stats)
     late = check_counts(kafka.read_json(results), splits)
     assert sums["counts"]["late"] == len(late) and sums["lake"]["landed"] == 10_000
-    assert duckdb.sql(f"SELECT count(*), count(DISTINCT event_id), sum(quantity) FROM '{tmp_path}/lake/*.parquet'").fetchone() == (
+    assert duckdb.sql(f"SELECT count(*), count(DISTINCT event_id), sum(quantity) FROM '{tmp_path}/lake/*.parquet'").fetchall()[0] == (
         10_000, 10_000, sum(e["quantity"] for s in splits for e in s))
 
 
@@ -127,7 +127,7 @@ def test_a_group_goes_on_where_it_was(kafka, unique, tmp_path):
         kafka.produce(topic, [{"event_id": f"{round_}-{i}"} for i in range(1000)])
         run_weir("run", sql, "--quiet", "--bounded", "--workers", "2", code=0)
     assert sum(kafka.committed(group, topic).values()) == 3000
-    assert duckdb.sql(f"SELECT count(*), count(DISTINCT event_id) FROM '{tmp_path}/lake/*.parquet'").fetchone() == (3000, 3000)
+    assert duckdb.sql(f"SELECT count(*), count(DISTINCT event_id) FROM '{tmp_path}/lake/*.parquet'").fetchall()[0] == (3000, 3000)
 
 
 def test_killed_again_and_again_nothing_is_lost(kafka, unique, tmp_path):
@@ -144,7 +144,7 @@ def test_killed_again_and_again_nothing_is_lost(kafka, unique, tmp_path):
             time.sleep(0.4 + rng.random())
             weir.kill()
     run_weir("run", sql, "--quiet", "--bounded", "--workers", "2", code=0, timeout=120)
-    assert duckdb.sql(f"SELECT count(DISTINCT event_id) FROM '{tmp_path}/lake/*.parquet'").fetchone() == (20_000,)
+    assert duckdb.sql(f"SELECT count(DISTINCT event_id) FROM '{tmp_path}/lake/*.parquet'").fetchall()[0] == (20_000,)
     expected, _, _ = assign(splits, "tumble", 10_000_000)
     most = {}
     for row in kafka.read_json(results):

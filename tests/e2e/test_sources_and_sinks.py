@@ -145,7 +145,7 @@ def test_generator_ends_by_itself_and_counts_are_exact(tmp_path):
     sums = check_ledger(run_weir("run", sql, "--quiet", "--workers", "2", code=0, stats=True).stats)
     assert sums["lake"]["landed"] == 250_000
     assert sum(r["n"] for r in ndjson(tmp_path / "counts.ndjson")) + sums["counts"]["late"] == 250_000
-    assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/lake/*.parquet'").fetchone() == (250_000,)
+    assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/lake/*.parquet'").fetchall()[0] == (250_000,)
 
 
 def test_sigterm_commits_everything_and_exits_0(tmp_path):
@@ -162,7 +162,7 @@ def test_sigterm_commits_everything_and_exits_0(tmp_path):
     report = json.loads(stats.read_text())
     sums = check_ledger(report)
     assert sums["lake"]["in_flight"] == 0
-    assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/lake/*.parquet'").fetchone()[0] == sums["lake"]["landed"] > 0
+    assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/lake/*.parquet'").fetchall()[0][0] == sums["lake"]["landed"] > 0
 
 
 def test_a_kill_leaves_only_whole_files(tmp_path):
@@ -172,7 +172,7 @@ def test_a_kill_leaves_only_whole_files(tmp_path):
         weir.wait_for(lambda: len(list((tmp_path / "lake").glob("*.parquet"))) > 3, "some files")
         weir.kill()
     for file in (tmp_path / "lake").glob("*.parquet"):
-        assert duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchone()[0] > 0
+        assert duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchall()[0][0] > 0
 
 
 def test_http_ingest_and_admin_pages(tmp_path):
