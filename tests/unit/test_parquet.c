@@ -1,4 +1,5 @@
 /* The writer's contract; what is in the files is for the readers of tests/parquet to say. */
+#include "base/hash.h"
 #include "encode/parquet.h"
 
 #include <criterion/criterion.h>
@@ -33,7 +34,8 @@ static struct wr_batch *batch_of(struct wr_batch_pool *pool, uint64_t first)
     batch->rows = WR_BATCH_ROWS_MAX;
     for (uint32_t i = 0; i < batch->rows; i++) {
         ((int64_t *)batch->columns[0].values)[i] = (int64_t)((first + i) * 0x9e3779b97f4a7c15ULL);
-        char *text = wr_arena_printf(&batch->arena, "%032llx", (unsigned long long)(first + i) * 7919);
+        const unsigned long long mixed = wr_hash_u64(first + i);
+        char *text = wr_arena_printf(&batch->arena, "%016llx%016llx", mixed, ~mixed);
         ((struct wr_view *)batch->columns[1].values)[i] = wr_view_of(text, 32);
     }
     return batch;
