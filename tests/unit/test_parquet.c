@@ -78,7 +78,10 @@ Test(parquet, memory_stays_level_from_row_group_to_row_group)
         }
     }
     cr_assert_eq(wr_parquet_rows(writer), 200u * WR_BATCH_ROWS_MAX);
-    cr_assert_eq(wr_parquet_buffered_bytes(writer) + wr_parquet_shared_bytes(options.shared), after_two);
+    /* Only what the footer will say of each row group may come on top. */
+    const uint64_t after_ten = wr_parquet_buffered_bytes(writer) + wr_parquet_shared_bytes(options.shared);
+    cr_assert(after_ten >= after_two && after_ten - after_two < 8 * 4096, "%d bytes more",
+              (int)(after_ten - after_two));
     const uint64_t estimated = wr_parquet_estimated_bytes(writer);
     cr_assert_eq(wr_parquet_finish(writer, &err), WR_OK);
     cr_assert(estimated > out.bytes * 9 / 10 && estimated < out.bytes * 11 / 10);
