@@ -77,7 +77,8 @@ static uint32_t state_bytes_of(const struct wr_agg *agg)
     return 8; /* a number, or a pointer to a block */
 }
 
-/* Flags share bytes with each other and with the key's NULL bits: a bit less can be a byte less per open key. */
+/* Flags share bytes with each other and with the key's NULL bits: a bit less can be a byte less
+ * per open key. */
 static uint32_t flags_of(const struct wr_agg *agg)
 {
     const struct wr_agg_ops *ops = agg->ops;

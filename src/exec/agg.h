@@ -1,12 +1,15 @@
 /* agg.h: aggregate functions over packed rows (private to exec).
  *
- * Each aggregate has a few bytes at `offset` of a row and up to two flag bits at `bit`; all zero is the empty state.
- * What does not fit lies in blocks of the operator's pool that the state points to.
+ * Each aggregate has a few bytes at `offset` of a row and up to two flag bits at `bit`; all zero is
+ * the empty state. What does not fit lies in blocks of the operator's pool that the state points
+ * to.
  * Threads: one; a wr_agg is read-only after wr_agg_layout.
  * Invariants:
- *   (1) merge(a, b) then emit equals emit over the union of both inputs, in any order (floats to rounding)
+ *   (1) merge(a, b) then emit equals emit over the union of both inputs, in any order (floats to
+ *   rounding)
  *   (2) states own their blocks: merge copies, release frees, load makes a state that owns new ones
- *   (3) update is only given rows whose argument is not NULL, except first_value and last_value (RESPECT NULLS, the
+ *   (3) update is only given rows whose argument is not NULL, except first_value and last_value
+ *   (RESPECT NULLS, the
  *       standard's default) and count(*)
  */
 #ifndef WR_EXEC_AGG_H
@@ -19,7 +22,8 @@
 
 struct wr_agg;
 
-/* A vector of input rows, already grouped: value at column[sel[i]] belongs to the state row rows[i]. */
+/* A vector of input rows, already grouped: value at column[sel[i]] belongs to the state row
+ * rows[i]. */
 struct wr_agg_input {
     uint8_t *const *rows;
     const uint32_t *sel;
@@ -32,11 +36,13 @@ struct wr_agg_input {
 struct wr_agg_ops {
     void (*update)(const struct wr_agg *agg, const struct wr_agg_input *in);
     void (*merge)(const struct wr_agg *agg, uint8_t *into, const uint8_t *row);
-    /* Writes the result into values[at]; false: NULL. *error is set when the row has none. Long texts go to arena. */
+    /* Writes the result into values[at]; false: NULL. *error is set when the row has none. Long
+     * texts go to arena. */
     bool (*emit)(const struct wr_agg *agg, const uint8_t *row, void *value, struct wr_arena *arena,
                  const char **error);
-    /* For states with blocks, else NULL. save appends what the row's bytes do not hold; load takes a row whose bytes were
-     * copied and makes its blocks from what save wrote, returning the end of it. */
+    /* For states with blocks, else NULL. save appends what the row's bytes do not hold; load takes
+     * a row whose bytes were copied and makes its blocks from what save wrote, returning the end of
+     * it. */
     void (*release)(const struct wr_agg *agg, uint8_t *row);
     void (*save)(const struct wr_agg *agg, const uint8_t *row, struct wr_buf *into);
     const char *(*load)(const struct wr_agg *agg, uint8_t *row, const char *from);
@@ -112,7 +118,8 @@ void wr_wide_add_wide(struct wr_wide *wide, const struct wr_wide *other);
 bool wr_wide_to_int128(const struct wr_wide *wide, __int128 *value);
 bool wr_decimal_fits(__int128 value, uint32_t precision);
 
-/* Order of two values of a type, as ORDER BY: NaN greatest, texts bytewise. Pointers need no alignment. */
+/* Order of two values of a type, as ORDER BY: NaN greatest, texts bytewise. Pointers need no
+ * alignment. */
 int wr_agg_compare(struct wr_type type, const void *a, const void *b);
 
 /* The number that a numeric value stands for (DECIMAL: scaled). */

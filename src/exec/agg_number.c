@@ -1,8 +1,9 @@
 /* agg_number.c: count, sum, avg, variance, bool_and, bool_or.
  *
- * A sum of integers is 64 bits in the row; the first overflow moves it into a 128-bit block and sets the second flag: such
- * sums are rare, 8 bytes per open key are not. Sums of NUMERIC have 192 bits, so that a sum that leaves 38 digits on
- * its way and comes back is right in whatever order the rows arrive.
+ * A sum of integers is 64 bits in the row; the first overflow moves it into a 128-bit block and
+ * sets the second flag: such sums are rare, 8 bytes per open key are not. Sums of NUMERIC have 192
+ * bits, so that a sum that leaves 38 digits on its way and comes back is right in whatever order
+ * the rows arrive.
  */
 #include "exec/agg.h"
 

@@ -1,7 +1,9 @@
-/* agg_set.c: count(distinct) and sum(distinct): exact sets, a block per group that doubles as it fills.
+/* agg_set.c: count(distinct) and sum(distinct): exact sets, a block per group that doubles as it
+ * fills.
  *
- * A block is a head, then a control byte per slot (0: empty, else a tag of the hash), then the values. Up to eight
- * values the block is searched from its start, which for so few is as good as hashing.
+ * A block is a head, then a control byte per slot (0: empty, else a tag of the hash), then the
+ * values. Up to eight values the block is searched from its start, which for so few is as good as
+ * hashing.
  */
 #include "exec/agg.h"
 

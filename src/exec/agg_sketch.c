@@ -1,12 +1,14 @@
-/* agg_sketch.c: approx_count_distinct (HyperLogLog) and approx_percentile (log-linear buckets, as DDSketch).
+/* agg_sketch.c: approx_count_distinct (HyperLogLog) and approx_percentile (log-linear buckets, as
+ * DDSketch).
  *
- * Both are functions of the set (multiset) of values alone, so they merge in any order to the same bytes' worth of
- * information and give the same result whatever the number of workers.
+ * Both are functions of the set (multiset) of values alone, so they merge in any order to the same
+ * bytes' worth of information and give the same result whatever the number of workers.
  *
- * HyperLogLog: 2^12 registers (standard error 1.6 %), as (register, rank) pairs in a small hash block while there are
- * few; estimated by Ertl's improved raw estimator (arXiv:1702.01284, algorithm 6), which needs no table of biases.
- * Percentiles: 64 buckets per octave, both signs, zero, infinities and NaN (greatest, as in ORDER BY): the middle
- * of a bucket is within 1/128 < 1 % of every value in it.
+ * HyperLogLog: 2^12 registers (standard error 1.6 %), as (register, rank) pairs in a small hash
+ * block while there are few; estimated by Ertl's improved raw estimator (arXiv:1702.01284,
+ * algorithm 6), which needs no table of biases. Percentiles: 64 buckets per octave, both signs,
+ * zero, infinities and NaN (greatest, as in ORDER BY): the middle of a bucket is within 1/128 < 1 %
+ * of every value in it.
  */
 #include "exec/agg.h"
 
@@ -240,7 +242,8 @@ static void hll_release(const struct wr_agg *agg, uint8_t *row)
     }
 }
 
-/* A block is position-independent: it travels as it is. Its capacity tells its size; 0: no block. */
+/* A block is position-independent: it travels as it is. Its capacity tells its size; 0: no block.
+ */
 static void hll_save(const struct wr_agg *agg, const uint8_t *row, struct wr_buf *into)
 {
     static const struct hll none = { 0, 0 };

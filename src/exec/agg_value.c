@@ -1,4 +1,5 @@
-/* agg_value.c: min and max, first_value and last_value: aggregates that keep one of their arguments. */
+/* agg_value.c: min and max, first_value and last_value: aggregates that keep one of their
+ * arguments. */
 #include "exec/agg.h"
 
 #include "base/assert.h"
@@ -99,10 +100,10 @@ double wr_agg_to_double(struct wr_type type, const void *value)
             const T v = values_[in->sel[i_]];                                                      \
             uint8_t *const row = in->rows[i_];                                                     \
             const T old = LOAD(T, row + offset);                                                   \
-            if (!wr_agg_flag(row, seen) || (BETTER)) {                                             \
-                STORE(T, row + offset, v);                                                         \
-                wr_agg_flag_set(row, seen);                                                        \
-            }                                                                                      \
+            /* No branch: for random values it would be guessed wrong as often as not. */          \
+            const bool better = !wr_agg_flag(row, seen) | (BETTER);                                \
+            STORE(T, row + offset, better ? v : old);                                              \
+            wr_agg_flag_set(row, seen);                                                            \
         }                                                                                          \
     } while (0)
 #define EXTREME(T)                                                                                 \
@@ -290,7 +291,8 @@ const struct wr_agg_ops wr_agg_extreme_view_ops = { extreme_view_update,  extrem
                                                     extreme_view_emit,    extreme_view_release,
                                                     extreme_view_save,    extreme_view_load };
 
-/* ---- first_value, last_value: the place in the stream, then the value. Flags: seen, value is not NULL ---- */
+/* ---- first_value, last_value: the place in the stream, then the value. Flags: seen, value is not
+ * NULL ---- */
 
 struct place {
     int64_t time;
@@ -309,7 +311,8 @@ static int place_compare(const struct place *a, const struct place *b)
     return THREE_WAY(a->position, b->position);
 }
 
-/* value == NULL: SQL NULL. Results of windows have no position: equal places go to the smaller value, NULL last. */
+/* value == NULL: SQL NULL. Results of windows have no position: equal places go to the smaller
+ * value, NULL last. */
 static bool edge_better(const struct wr_agg *agg, const uint8_t *row, const struct place *place,
                         const void *value)
 {

@@ -1,4 +1,5 @@
-/* exec.c: builds a worker's operators from the plan and passes rows, watermarks and barriers between them. */
+/* exec.c: builds a worker's operators from the plan and passes rows, watermarks and barriers
+ * between them. */
 #include "exec/exec_graph.h"
 
 #include "base/assert.h"
@@ -21,7 +22,8 @@ static void connect_edges(struct wr_exec *exec)
     }
 }
 
-/* Sinks below a node: its own and those of its consumers, which have larger indexes (plan.h (1)). */
+/* Sinks below a node: its own and those of its consumers, which have larger indexes (plan.h (1)).
+ */
 static void find_sinks(struct wr_exec *exec)
 {
     const struct wr_plan *plan = exec->plan;
@@ -434,7 +436,7 @@ void wr_exec_receive(struct wr_exec *exec, uint32_t from, const struct wr_exchan
     struct wr_window *window = exec->ops[exec->exchange_ops[message->exchange]].window;
     switch (message->kind) {
     case WR_EXCHANGE_ROWS:
-        wr_window_receive(window, message->batch); /* only reads: the batch's home is another worker */
+        wr_window_receive(window, message->batch); /* only reads: its home is another worker */
         return;
     case WR_EXCHANGE_WATERMARK:
         if (message->watermark_us > window->peer_wm[from]) {

@@ -1,4 +1,5 @@
-/* exec_graph.h: the operators of one worker and how rows and watermarks pass between them (private to exec). */
+/* exec_graph.h: the operators of one worker and how rows and watermarks pass between them (private
+ * to exec). */
 #ifndef WR_EXEC_GRAPH_H
 #define WR_EXEC_GRAPH_H
 
@@ -27,13 +28,14 @@ struct wr_op {
     struct wr_window *window;
 };
 
-/* What became of a row on its way to a sink that it can reach on several paths: the highest counts. */
+/* What became of a row on its way to a sink that it can reach on several paths: the highest
+ * counts. */
 enum wr_outcome { WR_ROW_FILTERED = 1, WR_ROW_DEAD, WR_ROW_LATE, WR_ROW_PASSED, WR_ROW_KINDS_ };
 #define WR_ROW_PARTLY 0x80u /* partly late, beside the outcome */
 
 struct wr_exec_sink {
     struct wr_ledger_counts *counts; /* of the batch being pushed; NULL: not asked for yet */
-    uint8_t *marks;                  /* per row, when the sink has several paths to a source; else NULL */
+    uint8_t *marks;                  /* per row, when several paths lead from a source; else NULL */
     bool marked;
 };
 
@@ -44,7 +46,7 @@ struct wr_exec {
     struct wr_op *ops;
     struct wr_exec_sink *sinks;
     uint32_t *exchange_ops;        /* exchange id -> op */
-    struct wr_batch *source_batch; /* being pushed; late rows and dead letters are shown in its columns */
+    struct wr_batch *source_batch; /* being pushed; late rows and dead letters are shown in it */
     struct wr_eval_faults faults;  /* scratch */
     uint32_t *dead_rows;           /* scratch: WR_BATCH_ROWS_MAX */
     struct wr_time now;
@@ -56,7 +58,8 @@ void wr_exec_deliver(struct wr_exec *exec, struct wr_op *op, struct wr_batch *ba
 /* Hands op's new watermark on. */
 void wr_exec_forward(struct wr_exec *exec, struct wr_op *op, int64_t watermark_us);
 
-/* Counts rows of a source batch for all sinks below op; a no-op for results. rows == NULL: 0..count-1. */
+/* Counts rows of a source batch for all sinks below op; a no-op for results. rows == NULL:
+ * 0..count-1. */
 void wr_exec_count(struct wr_exec *exec, const struct wr_op *op, const struct wr_batch *batch,
                    const uint32_t *rows, uint32_t count, enum wr_outcome outcome);
 void wr_exec_count_partly_late(struct wr_exec *exec, const struct wr_op *op, uint32_t row);

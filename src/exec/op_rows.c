@@ -4,8 +4,8 @@
 #include "base/assert.h"
 #include "base/heap.h"
 
-/* A derived batch lives as long as its rows wait for a sink; pools grow beyond this and say so to nobody, because
- * backpressure acts on the source's batches, which derived ones hold. */
+/* A derived batch lives as long as its rows wait for a sink; pools grow beyond this and say so to
+ * nobody, because backpressure acts on the source's batches, which derived ones hold. */
 #define POOL_SOFT_LIMIT 64u
 
 static const struct wr_schema *input_schema(const struct wr_exec *exec, const struct wr_op *op)
@@ -27,8 +27,8 @@ wr_status wr_op_rows_create(struct wr_exec *exec, struct wr_op *op, struct wr_er
     return WR_OK;
 }
 
-/* A batch of op's pool with the parent's rows, origin and selection, and none of its columns yet. Takes over the
- * caller's reference of parent. */
+/* A batch of op's pool with the parent's rows, origin and selection, and none of its columns yet.
+ * Takes over the caller's reference of parent. */
 static struct wr_batch *derive(struct wr_op *op, struct wr_batch *parent)
 {
     struct wr_batch *batch = wr_batch_take(op->pool);

@@ -8,7 +8,8 @@
 #define INDEX_LOG2_MAX 31u
 #define SPARSE_LOG2 12u /* 16 KiB of slots */
 #define DENSE_LOG2 16u  /* 256 KiB of slots */
-/* A removed row has this in its first word (a pointer elsewhere, so never all ones); the next free number follows. */
+/* A removed row has this in its first word (a pointer elsewhere, so never all ones); the next free
+ * number follows. */
 #define REMOVED UINT64_MAX
 
 void wr_table_shape_deinit(struct wr_table_shape *shape)
@@ -47,8 +48,8 @@ static size_t chunk_bytes(const struct wr_table_shape *shape)
     return ((size_t)shape->stride << shape->chunk_shift) + 8;
 }
 
-/* A quarter full while the index fits the L1 cache and half while it fits L2, for short probes, which branch predictors
- * like; 7/8 beyond, where memory counts. */
+/* A quarter full while the index fits the L1 cache and half while it fits L2, for short probes,
+ * which branch predictors like; 7/8 beyond, where memory counts. */
 static uint64_t fill_limit(uint32_t log2)
 {
     if (log2 <= SPARSE_LOG2) {
@@ -303,7 +304,8 @@ uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint
     uint8_t *row = wr_table_row(table, taken);
     const uint32_t key_end = shape->key_offset + 8 * shape->key_words;
     memset(row, 0, shape->stride);
-    /* The image's padding may reach into the state, or beyond the row's end: both are zero or not ours. */
+    /* The image's padding may reach into the state, or beyond the row's end: both are zero or not
+     * ours. */
     memcpy(row + shape->key_offset, image,
            key_end <= shape->stride ? 8 * (size_t)shape->key_words
                                     : shape->stride - shape->key_offset);
@@ -314,7 +316,8 @@ uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint
     return row;
 }
 
-/* Knuth 6.4, algorithm R: entries after the hole move up unless that would put them before their home slot. */
+/* Knuth 6.4, algorithm R: entries after the hole move up unless that would put them before their
+ * home slot. */
 static void index_close_gap(struct wr_table *table, uint32_t hole)
 {
     const uint32_t mask = (1u << table->index_log2) - 1;

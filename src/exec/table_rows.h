@@ -1,13 +1,16 @@
-/* table_rows.h: the hash table of window state: packed rows of key and aggregate state, found by key.
+/* table_rows.h: the hash table of window state: packed rows of key and aggregate state, found by
+ * key.
  *
- * A row is [prefix][key: views first, then the other columns][flag bits][aggregate states], unaligned and without
- * padding where padding would cost more than it gains, because memory per open key is a promise (performance.md, P7).
- * A key's image is the same bytes as in the row, padded with zeros to whole words; the bits after the key's NULL bits
- * belong to the aggregates and are masked off in comparisons. The index holds 32 bits per slot: row number + 1 in
- * the lower bits, a tag of the hash in those that the number leaves free.
+ * A row is [prefix][key: views first, then the other columns][flag bits][aggregate states],
+ * unaligned and without padding where padding would cost more than it gains, because memory per
+ * open key is a promise (performance.md, P7). A key's image is the same bytes as in the row, padded
+ * with zeros to whole words; the bits after the key's NULL bits belong to the aggregates and are
+ * masked off in comparisons. The index holds 32 bits per slot: row number + 1 in the lower bits, a
+ * tag of the hash in those that the number leaves free.
  *
- * Ownership: a shape is shared by the tables of one operator and keeps their empty chunks and indexes for reuse;
- * long key texts are copied: into the table's arena, or the pool where rows leave one by one (shape.keys_in_pool).
+ * Ownership: a shape is shared by the tables of one operator and keeps their empty chunks and
+ * indexes for reuse; long key texts are copied: into the table's arena, or the pool where rows
+ * leave one by one (shape.keys_in_pool).
  * Threads: one.
  * Invariants:
  *   (1) row pointers stay valid until the row is removed or the table is emptied
@@ -55,7 +58,8 @@ struct wr_table {
 void wr_table_shape_deinit(struct wr_table_shape *shape);
 
 void wr_table_init(struct wr_table *table, struct wr_table_shape *shape);
-/* Gives chunks and index back to the shape; the table can be filled again. States must have been released. */
+/* Gives chunks and index back to the shape; the table can be filled again. States must have been
+ * released. */
 void wr_table_empty(struct wr_table *table);
 void wr_table_deinit(struct wr_table *table); /* accepts a zeroed one */
 size_t wr_table_bytes(const struct wr_table *table); /* memory held, pool blocks not included */

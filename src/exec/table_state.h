@@ -1,5 +1,6 @@
-/* table_state.h: memory for what does not fit into a window's rows: sets, sketches, long texts. Power-of-two classes,
- * carved from slabs and kept for reuse, so that a steady state allocates nothing.
+/* table_state.h: memory for what does not fit into a window's rows: sets, sketches, long texts.
+ * Power-of-two classes, carved from slabs and kept for reuse, so that a steady state allocates
+ * nothing.
  *
  * Ownership: the pool owns all blocks; free takes the size that alloc was given.
  * Threads: the worker that owns the operator.
@@ -10,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Classes 16, 32, … 32 KiB; larger blocks go to malloc: they are few and the kernel should get them back. */
+/* Classes 16, 32, … 32 KiB; larger blocks go to malloc: they are few and the kernel should get
+ * them back. */
 #define WR_STATE_CLASSES 12u
 
 struct wr_state_pool {

@@ -4,7 +4,8 @@
 #include "base/assert.h"
 #include "base/heap.h"
 
-/* Pre-aggregated rows are sent off early beyond this many keys: a cache larger than L2 saves nothing. */
+/* Pre-aggregated rows are sent off early beyond this many keys: a cache larger than L2 saves
+ * nothing. */
 #define LOCAL_KEYS_MAX 65536u
 
 static int64_t greatest_divisor(int64_t a, int64_t b)
@@ -130,7 +131,8 @@ static void find_cells(struct wr_window *w, struct wr_side *side, uint32_t count
     }
 }
 
-/* With many keys index slots and rows miss the cache: both are asked for some rows ahead, the slot first. */
+/* With many keys index slots and rows miss the cache: both are asked for some rows ahead, the slot
+ * first. */
 static inline void prefetch_ahead(const struct wr_window *w, uint32_t at, uint32_t count)
 {
     enum { SLOT = 16, ROW = 8, LARGE_LOG2 = 12 };

@@ -1,10 +1,11 @@
 /* window.h: one WINDOW node on one worker (private to exec).
  *
- * Rows fall into cells, one hash table each: a TUMBLE's cell is its window, an INHERIT's the inner window, a HOP's a slice
- * of gcd(size, slide) together with the first window that may still count it (design.md, "late"). Sessions have one
- * table for all. With several workers there are two sides: `local` pre-aggregates this worker's rows and is sent off when
- * its watermark passes, `owned` merges what all workers send for the keys of this worker's shards and emits. With
- * one worker `owned` gets the rows directly.
+ * Rows fall into cells, one hash table each: a TUMBLE's cell is its window, an INHERIT's the inner
+ * window, a HOP's a slice of gcd(size, slide) together with the first window that may still count
+ * it (design.md, "late"). Sessions have one table for all. With several workers there are two
+ * sides: `local` pre-aggregates this worker's rows and is sent off when its watermark passes,
+ * `owned` merges what all workers send for the keys of this worker's shards and emits. With one
+ * worker `owned` gets the rows directly.
  *
  * Threads: the worker.
  * Invariants:
@@ -20,8 +21,8 @@
 
 #define WR_CELL_CACHE 64u
 
-/* order sorts cells by close time: TUMBLE: window number; HOP: first window, sub: slice; INHERIT: window_end, sub:
- * window_start. */
+/* order sorts cells by close time: TUMBLE: window number; HOP: first window, sub: slice; INHERIT:
+ * window_end, sub: window_start. */
 struct wr_cell {
     int64_t order;
     int64_t sub;
@@ -114,7 +115,8 @@ struct wr_window {
     int64_t local_wm;  /* of this worker's rows, hold_us taken off */
     int64_t peer_wm[WR_WORKERS_MAX];
     int64_t ready_wm;  /* minimum of all: what may be emitted */
-    int64_t reach_us; /* how much older than a result's time the source rows in it may be; WR_TIME_MAX: unknown */
+    int64_t reach_us; /* how much older than an input row's time the source rows behind it may be;
+                         WR_TIME_MAX: unknown */
     uint32_t upstream_windows;
     uint32_t aligned;  /* of them, in the epoch at hand */
     struct wr_batch_pool *exchange_pool;
@@ -122,7 +124,8 @@ struct wr_window {
     struct wr_buf blob;
     uint64_t *blob_row; /* scratch: an aligned copy of a row */
 
-    /* Scratch of a push, indexed by the row's number (order, sub) or by its place among the live ones. */
+    /* Scratch of a push, indexed by the row's number (order, sub) or by its place among the live
+     * ones. */
     uint32_t *rows;
     int64_t *order;
     int64_t *sub;
@@ -146,7 +149,8 @@ int64_t wr_window_oldest_us(const struct wr_window *window); /* exec.h, wr_exec_
 uint64_t wr_window_open_keys(const struct wr_window *window);
 uint64_t wr_window_state_bytes(const struct wr_window *window);
 
-/* window_judge.c: which rows count, and in which cell (order, sub). Narrows window->rows; returns the count. */
+/* window_judge.c: which rows count, and in which cell (order, sub). Narrows window->rows; returns
+ * the count. */
 uint32_t wr_window_judge(struct wr_window *window, const struct wr_batch *batch, uint32_t count);
 
 /* window_key.c */
@@ -177,8 +181,8 @@ void wr_session_add_rows(struct wr_window *window, struct wr_side *side, uint32_
 void wr_session_add_partial(struct wr_window *window, struct wr_side *side, int64_t start,
                             int64_t last, const uint8_t *row);
 int64_t wr_session_oldest_us(const struct wr_side *side); /* smallest start; WR_TIME_MAX: none */
-/* Calls close for the sessions whose end (in local: whose start) is at or before limit, about *budget of them; true when more
- * is waiting. */
+/* Calls close for the sessions whose end (in local: whose start) is at or before limit, about
+ * *budget of them; true when more is waiting. */
 bool wr_session_close(struct wr_window *window, struct wr_side *side, int64_t limit,
                       uint32_t *budget,
                       void (*close)(struct wr_window *window, int64_t start, int64_t last,

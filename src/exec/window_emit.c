@@ -3,7 +3,8 @@
 
 #include "base/assert.h"
 
-/* Results carry the event time window_end - 1 us; as rows of a batch they have no origin of their own. */
+/* Results carry the event time window_end - 1 us; as rows of a batch they have no origin of their
+ * own. */
 static struct wr_batch *take_batch(struct wr_window *w)
 {
     struct wr_batch *batch = wr_batch_take(w->op->pool);
@@ -59,7 +60,8 @@ static void put_aggregates(struct wr_window *w, struct wr_batch *batch, uint32_t
         if (error != NULL && good) {
             good = false;
             batch->rows = at + 1; /* the host looks at the row */
-            wr_exec_fault(w->exec, w->op, batch, at, error, w->op->node->schema.fields[column].name);
+            wr_exec_fault(w->exec, w->op, batch, at, error,
+                          w->op->node->schema.fields[column].name);
         }
     }
     if (good) {

@@ -1,8 +1,8 @@
 /* window_exchange.c: partial states on their way to the worker that owns their key.
  *
- * An exchange batch has three columns: what says where the partial belongs (order and sub of a cell, or start and last
- * of a session) and the row itself as one self-contained run of bytes: the row from its key on, then what its views
- * and states keep elsewhere, in order (agg.h, save).
+ * An exchange batch has three columns: what says where the partial belongs (order and sub of a
+ * cell, or start and last of a session) and the row itself as one self-contained run of bytes: the
+ * row from its key on, then what its views and states keep elsewhere, in order (agg.h, save).
  * Invariant (1): a worker's watermark is announced after all partials that it releases.
  */
 #include "exec/window.h"
@@ -102,7 +102,8 @@ static void add_to_cell(struct wr_window *w, int64_t order, int64_t sub, const u
     wr_agg_merge_row(&w->aggs, into, row);
 }
 
-/* A row of `local` goes where its key belongs: to another worker, or by a plain call into `owned`. */
+/* A row of `local` goes where its key belongs: to another worker, or by a plain call into `owned`.
+ */
 static void send_partial(struct wr_window *w, int64_t order, int64_t sub, const uint8_t *row)
 {
     uint64_t image[w->shape.key_words];

@@ -1,15 +1,20 @@
-/* window_hop.c: a HOP's results from slices, at a cost per event that does not grow with the overlap.
+/* window_hop.c: a HOP's results from slices, at a cost per event that does not grow with the
+ * overlap.
  *
- * Slices enter when the first window that counts them is emitted and leave with the last. Each key has its own two
- * stacks ("two-stack" sliding aggregation, as in Tangwongsan et al., DEBS 2017): entries are the rows of the slices'
- * cells themselves, linked per key. In the front, oldest first, each entry's state is the combination of itself and all
- * newer ones of the front; the back, newest first, has one combination of all in the running row. A result is the first
- * of the front with the back. When the front runs out the back is turned over in place. So every aggregate works
- * that can merge; nothing is subtracted, no float drifts; a key costs about three merges per slice it occurs in.
+ * Slices enter when the first window that counts them is emitted and leave with the last. Each key
+ * has its own two stacks ("two-stack" sliding aggregation, as in Tangwongsan et al., DEBS 2017):
+ * entries are the rows of the slices' cells themselves, linked per key. In the front, oldest first,
+ * each entry's state is the combination of itself and all newer ones of the front; the back, newest
+ * first, has one combination of all in the running row. A result is the first of the front with the
+ * back. When the front runs out the back is turned over in place. So every aggregate works that can
+ * merge; nothing is subtracted, no float drifts; a key costs about three merges per slice it occurs
+ * in.
  *
- * Transitions of an entry: cell queue -> [enter] back, or front for a partly late one -> [turn] front -> [leave] gone.
+ * Transitions of an entry: cell queue -> [enter] back, or front for a partly late one -> [turn]
+ * front -> [leave] gone.
  * Invariants:
- *   (1) front ascends by slice, back descends, and each of the front is at or before each of the back
+ *   (1) front ascends by slice, back descends, and each of the front is at or before each of the
+ *   back
  *   (2) a key is in `running` exactly when it has an entry
  */
 #include "exec/window.h"
@@ -17,8 +22,9 @@
 #include "base/assert.h"
 #include "base/heap.h"
 
-enum { NEXT = 0, SLICE = 8 };                /* of an entry */
-enum { FRONT = 0, NEWEST = 8, BACK = 16 };   /* of a running row; NEWEST: slice of the front's last */
+enum { NEXT = 0, SLICE = 8 }; /* of an entry */
+/* Of a running row; NEWEST: slice of the front's last. */
+enum { FRONT = 0, NEWEST = 8, BACK = 16 };
 
 static uint8_t *link_of(const uint8_t *row, uint32_t at)
 {
@@ -156,7 +162,8 @@ static void leave_cell(struct wr_window *w, const struct wr_cell *cell)
     }
 }
 
-/* Expired cells leave together: entries of one slice may be linked in another order than their cells are sorted. */
+/* Expired cells leave together: entries of one slice may be linked in another order than their
+ * cells are sorted. */
 static void leave_before(struct wr_window *w, int64_t slice)
 {
     struct wr_cell_queue *active = &w->hop.active;

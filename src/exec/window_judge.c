@@ -1,8 +1,9 @@
-/* window_judge.c: which rows a window counts, and where: event times, lateness (design.md, section 2, "late"). */
+/* window_judge.c: which rows a window counts, and where: event times, lateness (design.md, section
+ * 2, "late"). */
 #include "exec/window.h"
 
-/* Event times beyond +/- 73,000 years leave room for sizes, gaps and lateness in 64 bits; such a row is a broken clock,
- * dead-lettered with that reason. */
+/* Event times beyond +/- 73,000 years leave room for sizes, gaps and lateness in 64 bits; such a
+ * row is a broken clock, dead-lettered with that reason. */
 #define TIME_LIMIT (INT64_C(1) << 61)
 
 static inline int64_t floor_div(int64_t a, int64_t b)

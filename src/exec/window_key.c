@@ -1,12 +1,13 @@
-/* window_key.c: how a window's rows lie in memory; keys, arguments and filters of a batch; the update of states. */
+/* window_key.c: how a window's rows lie in memory; keys, arguments and filters of a batch; the
+ * update of states. */
 #include "exec/window.h"
 
 #include "base/assert.h"
 #include "base/heap.h"
 #include <math.h>
 
-/* Links before the key: HOP: next entry and slice, or (running) front, its newest slice, back; SESSION: next, start,
- * last, due time. */
+/* Links before the key: HOP: next entry and slice, or (running) front, its newest slice, back;
+ * SESSION: next, start, last, due time. */
 #define HOP_PREFIX 24u
 #define SESSION_PREFIX 32u
 
@@ -21,7 +22,8 @@ static uint32_t prefix_of(enum wr_window_kind kind)
     return 0;
 }
 
-/* Few rows per chunk where there are many tables (slices, inner sessions), more where there are few. */
+/* Few rows per chunk where there are many tables (slices, inner sessions), more where there are
+ * few. */
 static uint32_t chunk_shift_of(enum wr_window_kind kind)
 {
     switch (kind) {
@@ -47,7 +49,8 @@ static wr_status column_create(struct wr_window *w, struct wr_window_column *col
     return WR_OK;
 }
 
-/* Views first, so that comparisons know where they are; then the rest in order; NULL bits behind. */
+/* Views first, so that comparisons know where they are; then the rest in order; NULL bits behind.
+ */
 static uint32_t layout_keys(struct wr_window *w)
 {
     uint32_t at = 0;

@@ -1,11 +1,13 @@
 /* window_session.c: sessions: rows of a key closer together than the gap.
  *
- * A key's first session is its row in the table; more of them (rows out of order, not yet joined) hang on it as blocks of
- * the same layout. The heap `due` has an entry per key for the earliest time at which one of its sessions may leave; a
- * session that has grown meanwhile goes back with its new time, so a row costs the heap nothing.
+ * A key's first session is its row in the table; more of them (rows out of order, not yet joined)
+ * hang on it as blocks of the same layout. The heap `due` has an entry per key for the earliest
+ * time at which one of its sessions may leave; a session that has grown meanwhile goes back with
+ * its new time, so a row costs the heap nothing.
  * Invariants:
  *   (1) sessions of one key are at least the gap apart: from one's last to the other's start
- *   (2) a key's due time is at most that of each of its sessions, and an entry with it is in the heap
+ *   (2) a key's due time is at most that of each of its sessions, and an entry with it is in the
+ *   heap
  */
 #include "exec/window.h"
 
@@ -75,8 +77,8 @@ static struct wr_session_due due_pop(struct wr_side *side)
     return top;
 }
 
-/* When a session leaves its side: from `owned` at its end; from `local` as soon as it has begun, for the owner must know of
- * every session that reaches into one that it closes. */
+/* When a session leaves its side: from `owned` at its end; from `local` as soon as it has begun,
+ * for the owner must know of every session that reaches into one that it closes. */
 static int64_t due_of(const struct wr_window *w, const struct wr_side *side, const uint8_t *session)
 {
     return side == &w->local ? field(session, START) : field(session, LAST) + w->size_us;
@@ -130,7 +132,8 @@ static uint8_t *block_make(struct wr_window *w, uint8_t *head, int64_t start, in
     return block;
 }
 
-/* Takes `absorbed` (which follows `before`) into `into`; states found earlier in this push move along. */
+/* Takes `absorbed` (which follows `before`) into `into`; states found earlier in this push move
+ * along. */
 static void absorb(struct wr_window *w, uint8_t *into, uint8_t *before, uint8_t *absorbed,
                    uint32_t found)
 {
@@ -214,7 +217,8 @@ void wr_session_add_partial(struct wr_window *w, struct wr_side *side, int64_t s
 
 /* ---- closing ---- */
 
-/* The first session of a key leaves: the next one moves into the key's row. false: there is none. */
+/* The first session of a key leaves: the next one moves into the key's row. false: there is none.
+ */
 static bool move_up(struct wr_window *w, uint8_t *head)
 {
     uint8_t *next = next_of(head);
@@ -232,7 +236,8 @@ static bool move_up(struct wr_window *w, uint8_t *head)
     return true;
 }
 
-/* Closes what is due of one key; when a session remains, its earliest end goes back into the heap. */
+/* Closes what is due of one key; when a session remains, its earliest end goes back into the heap.
+ */
 static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number, int64_t limit,
                       uint32_t *budget,
                       void (*close)(struct wr_window *, int64_t, int64_t, uint8_t *))

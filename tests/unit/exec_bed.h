@@ -1,5 +1,6 @@
-/* exec_bed.h: a bed for tests of exec: plans built by hand, random rows of several splits, several workers stepped in one
- * thread with messages delivered in random order between pairs, and the results as text.
+/* exec_bed.h: a bed for tests of exec: plans built by hand, random rows of several splits, several
+ * workers stepped in one thread with messages delivered in random order between pairs, and the
+ * results as text.
  */
 #ifndef WR_TEST_EXEC_BED_H
 #define WR_TEST_EXEC_BED_H
@@ -448,7 +449,8 @@ static inline void bed_fill(struct wr_batch *batch, uint32_t at, const struct be
     }
 }
 
-/* The next rows of a split, at most rows_max; advances *cursor. Returns the split's watermark after them. */
+/* The next rows of a split, at most rows_max; advances *cursor. Returns the split's watermark
+ * after them. */
 static inline struct wr_batch *bed_batch(struct wr_batch_pool *pool, const struct bed_row *rows,
                                          uint32_t count, uint32_t split, uint32_t *cursor,
                                          uint32_t rows_max, int64_t lateness_us)

@@ -1,5 +1,5 @@
-/* test_exec.c: how operators stand together: filters, projections, several sinks, unions, windows over windows, errors of rows
- * and of results, the ledger, memory.
+/* test_exec.c: how operators stand together: filters, projections, several sinks, unions, windows
+ * over windows, errors of rows and of results, the ledger, memory.
  */
 #include "exec_bed.h"
 

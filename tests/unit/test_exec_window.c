@@ -1,5 +1,6 @@
-/* test_exec_window.c: windows against a brute-force reference: random rows of several splits, late ones, NULLs, one to four
- * workers, any batch size, all keys colliding. Each failure names its seed.
+/* test_exec_window.c: windows against a brute-force reference: random rows of several splits, late
+ * ones, NULLs, one to four workers, any batch size, all keys colliding. Each failure names its
+ * seed.
  */
 #include "exec_bed.h"
 
