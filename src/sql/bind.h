@@ -179,6 +179,8 @@ struct wr_draft *wr_bind_project(struct wr_binder *binder, struct wr_draft *node
                                  struct wr_expr **exprs, const char *const *names, uint32_t count);
 struct wr_draft *wr_bind_filter(struct wr_binder *binder, struct wr_draft *node,
                                 struct wr_expr *condition);
+/* Too many operators already? Then an error. */
+bool wr_bind_check_size(struct wr_binder *binder, uint32_t at);
 struct wr_scope *wr_bind_union(struct wr_binder *binder, struct wr_scope **branches, uint32_t count,
                                const uint32_t *ats);
 struct wr_expr *wr_bind_window_time(struct wr_binder *binder, struct wr_expr *end);

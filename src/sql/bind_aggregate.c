@@ -1,5 +1,6 @@
 /* bind_aggregate.c: aggregates of a SELECT. A call becomes the column WR_BIND_AGGREGATE + i until bind_select.c knows
  * where the WINDOW puts it; equal ones are computed once. */
+#include "base/limits.h"
 #include "config/suggest.h"
 #include "sql/bind.h"
 
@@ -210,8 +211,14 @@ static bool same_aggregate(const struct wr_plan_aggregate *a, const struct wr_pl
            (a->filter == NULL || wr_expr_equal(a->filter, b->filter));
 }
 
-static uint32_t add_aggregate(struct wr_bind *bind, const struct wr_plan_aggregate *made)
+/* UINT32_MAX: too many. */
+static uint32_t add_aggregate(struct wr_bind *bind, const struct wr_plan_aggregate *made, uint32_t at)
 {
+    if (bind->aggregate_count >= WR_COLUMNS_MAX) {
+        wr_bind_fail(bind->binder, at, "more than %u aggregates", WR_COLUMNS_MAX);
+        wr_bind_hint(bind->binder, "split the query into two sinks");
+        return UINT32_MAX;
+    }
     for (uint32_t i = 0; i < bind->aggregate_count; i++) {
         if (same_aggregate(&bind->aggregates[i], made)) {
             return i;
@@ -269,7 +276,10 @@ struct wr_expr *wr_bind_aggregate(struct wr_bind *bind, const struct wr_ast_expr
         return NULL;
     }
     made.type = result_type(made.kind, made.arg != NULL ? made.arg->type : wr_type_of(WR_TYPE_NULL));
-    const uint32_t index = add_aggregate(bind, &made);
+    const uint32_t index = add_aggregate(bind, &made, ast->at);
+    if (index == UINT32_MAX) {
+        return NULL;
+    }
     const bool counts = made.kind == WR_AGG_COUNT || made.kind == WR_AGG_COUNT_STAR ||
                         made.kind == WR_AGG_COUNT_DISTINCT ||
                         made.kind == WR_AGG_APPROX_COUNT_DISTINCT;

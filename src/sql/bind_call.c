@@ -114,6 +114,16 @@ static void fail_unknown(struct wr_binder *binder, const char *name, uint32_t at
     }
 }
 
+static bool is_known(const char *name)
+{
+    for (uint32_t f = 0; f < WR_FUNCTION_COUNT_; f++) {
+        if (has_name(&wr_functions[f], name, false)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct wr_expr *fail_types(struct wr_binder *binder, const char *name, bool is_operator,
                                   struct wr_expr **args, uint32_t count, uint32_t at)
 {
@@ -122,17 +132,18 @@ static struct wr_expr *fail_types(struct wr_binder *binder, const char *name, bo
         wr_buf_printf(&types, "%s%s", i == 0 ? "" : is_operator ? " and " : ", ",
                       wr_bind_type_name(binder, args[i]->type));
     }
-    bool known = false;
-    for (uint32_t f = 0; f < WR_FUNCTION_COUNT_; f++) {
-        known = known || has_name(&wr_functions[f], name, is_operator);
-    }
     if (is_operator) {
         const char *sign = name[0] == 'u' && name[1] != '\0' ? name + 1 : name;
         wr_bind_fail(binder, at, "operator %s does not take %s", sign, wr_buf_cstr(&types));
-        wr_bind_hint(binder, "cast one side to the other's type: CAST(x AS %s)",
-                     wr_bind_type_name(binder, args[0]->type));
-    } else if (!known) {
-        fail_unknown(binder, name, at);
+        if (strchr("=<>", sign[0]) != NULL && strcmp(sign, "<<") != 0 && strcmp(sign, ">>") != 0) {
+            wr_bind_hint(binder, "cast one side to the other's type: CAST(x AS %s)",
+                         wr_bind_type_name(binder, args[0]->type));
+        } else if (strchr("+-*/%^", sign[0]) != NULL && sign[1] == '\0') {
+            wr_bind_hint(binder, "cast text to a number first: CAST(x AS DOUBLE PRECISION)%s",
+                         sign[0] == '+' ? "; || joins texts" : "");
+        } else {
+            wr_bind_hint(binder, "cast its sides to types that it takes: CAST(x AS TEXT), for example");
+        }
     } else {
         wr_bind_fail(binder, at, "function %s does not take (%s)", name, wr_buf_cstr(&types));
         hint_signatures(binder, name);
@@ -347,6 +358,11 @@ struct wr_expr *wr_bind_call(struct wr_bind *bind, const struct wr_ast_expr *ast
     struct wr_expr *aggregate = wr_bind_aggregate(bind, ast, &is);
     if (is) {
         return aggregate;
+    }
+    if (!is_known(name) && strcmp(name, "coalesce") != 0 && strcmp(name, "nullif") != 0 &&
+        strcmp(name, "ifnull") != 0) {
+        fail_unknown(binder, name, ast->at); /* before its arguments: they may only look wrong */
+        return NULL;
     }
     if (ast->distinct || ast->filter != NULL || ast->star) {
         wr_bind_fail(binder, ast->at, "%s is not an aggregate: it takes no %s", name,

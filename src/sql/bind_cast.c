@@ -350,6 +350,12 @@ struct wr_expr *wr_bind_cast(struct wr_binder *binder, struct wr_expr *expr, str
             return folded;
         }
     }
+    if (expr->kind == WR_EXPR_CAST && to.id == WR_TYPE_DECIMAL && !expr->try_cast &&
+        wr_type_is_integer(expr->args[0]->type) &&
+        wr_type_equal(expr->type, as_decimal(expr->args[0]->type)) &&
+        to.precision - to.scale >= expr->type.precision) {
+        expr = expr->args[0]; /* widened twice: once is enough */
+    }
     if (expr->type.id == WR_TYPE_JSON) {
         struct wr_expr *text = json_to_text(binder, expr);
         if (text != NULL && to.id == WR_TYPE_TEXT) {

@@ -293,11 +293,39 @@ static struct wr_expr *bind_distinct(struct wr_bind *bind, const struct wr_ast_e
     return negate(bind, expr, ast->negated, ast);
 }
 
+/* What stands once in the text and twice in the tree must be small, or nesting would double it each time. */
+#define REPEATED_NODES_MAX 200u
+
+static bool is_small(const struct wr_expr *expr, uint32_t *left)
+{
+    if (*left == 0) {
+        return false;
+    }
+    (*left)--;
+    for (uint32_t i = 0; i < expr->arg_count; i++) {
+        if (!is_small(expr->args[i], left)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_repeated(struct wr_bind *bind, const struct wr_expr *expr, const char *what)
+{
+    uint32_t left = REPEATED_NODES_MAX;
+    if (is_small(expr, &left)) {
+        return true;
+    }
+    wr_bind_fail(bind->binder, expr->at, "the value that %s tests is too long", what);
+    wr_bind_hint(bind->binder, "compute it in a sub-query first");
+    return false;
+}
+
 /* a BETWEEN b AND c is a >= b AND a <= c. */
 static struct wr_expr *bind_between(struct wr_bind *bind, const struct wr_ast_expr *ast)
 {
     struct wr_expr **args = bind_all(bind, ast);
-    if (args == NULL) {
+    if (args == NULL || !check_repeated(bind, args[0], "BETWEEN")) {
         return NULL;
     }
     struct wr_expr *low[2] = { args[0], args[1] };
@@ -342,17 +370,14 @@ static struct wr_expr *bind_like(struct wr_bind *bind, const struct wr_ast_expr 
 }
 
 /* One condition of CASE: as written, or operand = value. */
-static struct wr_expr *bind_when(struct wr_bind *bind, const struct wr_ast_expr *ast,
+static struct wr_expr *bind_when(struct wr_bind *bind, struct wr_expr *operand,
                                  const struct wr_ast_expr *when)
 {
-    if (!ast->has_operand) {
+    if (operand == NULL) {
         return wr_bind_boolean(bind, when, "WHEN");
     }
-    struct wr_expr *sides[2] = { wr_bind_expr(bind, ast->args[0]), NULL };
-    if (sides[0] == NULL || (sides[1] = wr_bind_expr(bind, when)) == NULL) {
-        return NULL;
-    }
-    return bind_operator(bind, "=", sides, 2, when);
+    struct wr_expr *sides[2] = { operand, wr_bind_expr(bind, when) };
+    return sides[1] == NULL ? NULL : bind_operator(bind, "=", sides, 2, when);
 }
 
 static struct wr_expr *bind_case(struct wr_bind *bind, const struct wr_ast_expr *ast)
@@ -362,10 +387,14 @@ static struct wr_expr *bind_case(struct wr_bind *bind, const struct wr_ast_expr 
     struct wr_expr *expr = new_expr(bind, WR_EXPR_CASE, bool_type, ast, count);
     struct wr_expr **values = WR_ARENA_ARRAY(bind->binder->arena, struct wr_expr *, count / 2 + 1);
     uint32_t value_count = 0;
+    struct wr_expr *operand = ast->has_operand ? wr_bind_expr(bind, ast->args[0]) : NULL;
+    if (ast->has_operand && (operand == NULL || !check_repeated(bind, operand, "CASE"))) {
+        return NULL;
+    }
     for (uint32_t i = 0; i < count; i++) {
         const struct wr_ast_expr *part = ast->args[first + i];
         const bool is_when = i % 2 == 0 && !(ast->has_else && i + 1 == count);
-        expr->args[i] = is_when ? bind_when(bind, ast, part) : wr_bind_expr(bind, part);
+        expr->args[i] = is_when ? bind_when(bind, operand, part) : wr_bind_expr(bind, part);
         if (expr->args[i] == NULL) {
             return NULL;
         }

@@ -5,7 +5,7 @@
 #include "sql/bind.h"
 
 /* Views are inlined, so that a few lines could ask for 2^n operators. */
-#define DRAFTS_MAX 10000u
+#define DRAFTS_MAX 4096u
 
 struct wr_draft *wr_bind_draft(struct wr_binder *binder, enum wr_node_kind kind,
                                struct wr_draft *input, uint32_t columns)
@@ -74,6 +74,16 @@ static struct wr_scope *source_scope(struct wr_binder *binder, struct wr_object 
     return scope;
 }
 
+bool wr_bind_check_size(struct wr_binder *binder, uint32_t at)
+{
+    if (binder->drafts > DRAFTS_MAX) {
+        wr_bind_fail(binder, at, "this makes more than %u operators", DRAFTS_MAX);
+        wr_bind_hint(binder, "each use of a view and each branch of UNION ALL counts; use fewer");
+        return false;
+    }
+    return true;
+}
+
 static bool enter_object(struct wr_binder *binder, struct wr_object *object, uint32_t at)
 {
     if (object->busy) {
@@ -86,9 +96,7 @@ static bool enter_object(struct wr_binder *binder, struct wr_object *object, uin
         wr_bind_hint(binder, "merge some of them");
         return false;
     }
-    if (binder->drafts > DRAFTS_MAX) {
-        wr_bind_fail(binder, at, "views that read views make more than %u operators", DRAFTS_MAX);
-        wr_bind_hint(binder, "each use of a view counts again; use fewer of them");
+    if (!wr_bind_check_size(binder, at)) {
         return false;
     }
     object->busy = true;

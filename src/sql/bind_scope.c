@@ -76,8 +76,8 @@ bool wr_bind_name_matches(const struct wr_ast_name *name, const char *column, bo
 
 struct wr_object *wr_bind_find_object(struct wr_binder *binder, const struct wr_ast_name *name)
 {
+    const char *folded = wr_bind_fold(binder->arena, name);
     for (uint32_t i = 0; i < binder->object_count; i++) {
-        const char *folded = wr_bind_fold(binder->arena, name);
         if (strcmp(binder->objects[i].name, folded) == 0) {
             return &binder->objects[i];
         }

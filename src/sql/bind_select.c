@@ -470,7 +470,7 @@ static const char *unique_name(struct select *s, const struct wr_schema *schema,
                                const char *wanted)
 {
     const char *name = wanted;
-    for (uint32_t n = 2;; n++) {
+    for (uint32_t n = count + 1;; n++) { /* "sum_3" is the third column, unless something is called so */
         bool taken = false;
         for (uint32_t i = 0; i < count; i++) {
             taken = taken || strcmp(schema->fields[i].name, name) == 0;
@@ -711,6 +711,14 @@ static struct wr_scope *bind_select(struct wr_binder *binder, const struct wr_as
         return wr_bind_query(binder, ast->nested);
     }
     struct select s = { .binder = binder, .ast = ast };
+    if (ast->item_count > WR_COLUMNS_MAX || ast->group_count > WR_COLUMNS_MAX) {
+        fail_hint(&s, ast->at, "this SELECT has more than 1024 columns",
+                  "select fewer, or keep them in one JSON column");
+        return NULL;
+    }
+    if (!wr_bind_check_size(binder, ast->at)) {
+        return NULL;
+    }
     s.scope = wr_bind_from(binder, ast->from);
     if (s.scope == NULL || !add_result_time(&s)) {
         return NULL;

@@ -1,8 +1,11 @@
 /* bind_sink.c: sinks: what they read (AS, INSERT INTO, or late rows and dead letters), what they are split by. */
 #include "base/buf.h"
+#include "base/limits.h"
 #include "config/suggest.h"
 #include "sql/bind.h"
 #include "sql/parse.h"
+
+#define PARTITIONS_MAX 16u
 
 struct sink {
     struct wr_binder *binder;
@@ -95,6 +98,16 @@ static bool check_insert_columns(struct sink *k, const struct wr_ast_statement *
     return true;
 }
 
+static bool check_columns(struct sink *k, const struct wr_ast_statement *s)
+{
+    if (s->column_count <= WR_COLUMNS_MAX && s->insert_column_count <= WR_COLUMNS_MAX) {
+        return true;
+    }
+    wr_bind_fail(k->binder, s->name.at, "more than %u columns", WR_COLUMNS_MAX);
+    wr_bind_hint(k->binder, "keep rarely used parts in one JSON column");
+    return false;
+}
+
 static struct wr_scope *bind_rows(struct sink *k)
 {
     struct wr_binder *binder = k->binder;
@@ -105,7 +118,7 @@ static struct wr_scope *bind_rows(struct sink *k)
         const bool own = k->s->query != NULL && i == 0;
         const struct wr_ast_statement *from =
             own ? k->s : k->object->inserts[i - (k->s->query != NULL)];
-        if (!check_insert_columns(k, from)) {
+        if (!check_columns(k, k->s) || !check_columns(k, from) || !check_insert_columns(k, from)) {
             return NULL;
         }
         rows[i] = wr_bind_query(binder, from->query);
@@ -402,6 +415,12 @@ static bool bind_output(struct sink *k)
     struct wr_ast_item *items;
     uint32_t count;
     if (!partition_items(k, &items, &count)) {
+        return false;
+    }
+    if (count > PARTITIONS_MAX) {
+        wr_bind_fail(binder, items[PARTITIONS_MAX].expr->at, "more than %u parts in partition_by",
+                     PARTITIONS_MAX);
+        wr_bind_hint(binder, "each part multiplies the files: one to three are usual");
         return false;
     }
     const uint32_t visible = k->scope != NULL ? k->scope->count : k->plan->schema.count;

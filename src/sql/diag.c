@@ -126,7 +126,7 @@ static void show_line(struct wr_slice line, size_t caret_at, struct wr_buf *show
 /* Byte offset of character number count. */
 static size_t character_offset(const struct wr_buf *buf, uint32_t count)
 {
-    size_t i = 0;
+    size_t i = 0; /* an empty line has no buffer at all */
     for (; i < buf->bytes; i++) {
         if (!is_continuation(buf->data[i]) && count-- == 0) {
             break;
@@ -148,7 +148,9 @@ static void snippet(struct wr_slice text, uint32_t at, struct wr_error *err)
     struct wr_buf out = { 0 };
     if (wr_utf8_valid(line.data, line.bytes)) {
         wr_buf_text(&out, skip > 0 ? "…" : "");
-        wr_buf_append(&out, shown.data + from, to - from);
+        if (to > from) {
+            wr_buf_append(&out, shown.data + from, to - from);
+        }
         wr_buf_text(&out, to < shown.bytes ? "…" : "");
     } else {
         for (size_t i = from; i < to; i++) { /* never hostile bytes on a terminal */

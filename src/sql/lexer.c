@@ -1,6 +1,34 @@
 /* lexer.c: see lexer.h. The text is valid UTF-8 without NUL: wr_sql_plan has checked. */
 #include "sql/lexer.h"
 
+/* Messages with what to do about them. */
+static const char string_open[] = "this string has no closing quote (')";
+static const char name_open[] = "this quoted name has no closing quote";
+static const char name_empty[] = "a quoted name cannot be empty";
+static const char comment_open[] = "this comment has no end (*/)";
+static const char bad_escape[] = "this E'string' has an unknown backslash escape";
+static const char character[] = "this character has no meaning here";
+static const char number_name[] = "letters follow this number directly; a name cannot begin with a digit";
+
+const char *wr_lexer_hint(const char *message)
+{
+    static const char *const hints[][2] = {
+        { string_open, "close it with '; a quote inside is written twice: 'it''s'" },
+        { name_open, "close the name with the quote that begins it" },
+        { name_empty, "write the name between the quotes" },
+        { comment_open, "close it with */; each /* inside needs one of its own" },
+        { bad_escape, "escapes are \\n, \\t, \\r, \\b, \\f, \\\\, \\', \\xHH (below 80) and \\uHHHH" },
+        { character, "remove it, or put it into quotes if it belongs to a text or name" },
+        { number_name, "put a blank between them, or write the name in double quotes" },
+    };
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+        if (hints[i][0] == message) {
+            return hints[i][1];
+        }
+    }
+    return "";
+}
+
 static char peek(const struct wr_lexer *lexer, uint32_t ahead)
 {
     const size_t at = (size_t)lexer->at + ahead;
@@ -78,8 +106,8 @@ static struct wr_token quoted(struct wr_lexer *lexer, enum wr_token_kind kind, c
     for (;;) {
         if (lexer->at >= lexer->sql.bytes) {
             return bad(lexer, begin,
-                       quote == '\'' ? "this string has no closing quote (')"
-                                     : "this quoted name has no closing quote");
+                       quote == '\'' ? string_open
+                                     : name_open);
         }
         if (peek(lexer, 0) == quote) {
             if (peek(lexer, 1) != quote) {
@@ -102,7 +130,7 @@ static struct wr_token quoted(struct wr_lexer *lexer, enum wr_token_kind kind, c
         text = (struct wr_slice){ plain, bytes };
     }
     if (kind == WR_TOKEN_QUOTED && text.bytes == 0) {
-        return bad(lexer, begin, "a quoted name cannot be empty");
+        return bad(lexer, begin, name_empty);
     }
     struct wr_token token = make(lexer, kind, begin);
     token.text = text;
@@ -181,13 +209,13 @@ static struct wr_token escaped_string(struct wr_lexer *lexer, uint32_t begin)
     size_t bytes = 0;
     for (;;) {
         if (lexer->at >= lexer->sql.bytes) {
-            return bad(lexer, begin, "this string has no closing quote (')");
+            return bad(lexer, begin, string_open);
         }
         const char c = peek(lexer, 0);
         lexer->at++;
         if (c == '\\') {
             if (!escape(lexer, text, &bytes)) {
-                return bad(lexer, begin, "this E'string' has an unknown backslash escape");
+                return bad(lexer, begin, bad_escape);
             }
         } else if (c == '\'' && peek(lexer, 0) != '\'') {
             break;
@@ -226,7 +254,7 @@ static struct wr_token number(struct wr_lexer *lexer, uint32_t begin)
         while (continues_name(peek(lexer, 0))) {
             lexer->at++;
         }
-        return bad(lexer, begin, "letters follow this number directly; a name cannot begin with a digit");
+        return bad(lexer, begin, number_name);
     }
     return make(lexer, WR_TOKEN_NUMBER, begin);
 }
@@ -245,7 +273,7 @@ static struct wr_token sign(struct wr_lexer *lexer, uint32_t begin)
     }
     lexer->at++;
     if (strchr("()[],;.+-*/%<>=^&|#~:", lexer->sql.data[begin]) == NULL) {
-        return bad(lexer, begin, "this character has no meaning here");
+        return bad(lexer, begin, character);
     }
     return make(lexer, WR_TOKEN_SIGN, begin);
 }
@@ -254,7 +282,7 @@ struct wr_token wr_lexer_next(struct wr_lexer *lexer)
 {
     uint32_t begin = 0;
     if (!skip_blanks(lexer, &begin)) {
-        return bad(lexer, begin, "this comment has no end (*/)");
+        return bad(lexer, begin, comment_open);
     }
     begin = lexer->at;
     if (begin >= lexer->sql.bytes) {

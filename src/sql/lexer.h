@@ -34,6 +34,9 @@ struct wr_lexer {
     uint32_t at;
 };
 
+/* What to do about the message of a WR_TOKEN_BAD. */
+const char *wr_lexer_hint(const char *message);
+
 struct wr_token wr_lexer_next(struct wr_lexer *lexer);
 
 #endif

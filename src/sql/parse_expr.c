@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 
+/* Each part of a.b.c is one more step into JSON, and steps nest. */
+#define NAME_PARTS_MAX 64u
+
 /* What binds less stands first. */
 enum level {
     LEVEL_OR = 1,
@@ -88,6 +91,11 @@ static struct wr_ast_expr *new_text(struct wr_parser *p, enum wr_ast_expr_kind k
 
 static void set_part(struct wr_parser *p, struct wr_ast_expr *node, struct wr_ast_name name)
 {
+    if (node->part_count >= NAME_PARTS_MAX) {
+        wr_parser_fail(p, name.at, "a name has at most %u parts", NAME_PARTS_MAX);
+        wr_parser_hint(p, "take deep parts of JSON apart in two steps, with CREATE VIEW");
+        return;
+    }
     node->parts = WR_GROW(p->arena, node->parts, node->part_count);
     node->parts[node->part_count++] = name;
     node->end = p->previous_end;
@@ -450,8 +458,11 @@ static struct wr_ast_expr *parse_word(struct wr_parser *p)
         return parse_call(p);
     }
     if (!quoted && wr_parse_is_reserved(p->token.text)) {
+        const bool comma = p->previous_end > 0 && p->sql.text.data[p->previous_end - 1] == ',';
         wr_parser_expected(p, "an expression");
-        wr_parser_hint(p, "a column of this name is written in double quotes");
+        wr_parser_hint(p, comma
+                              ? "remove the comma before it, or name one more column"
+                              : "a column of this name is written in double quotes");
     }
     return parse_name(p);
 }

@@ -253,6 +253,17 @@ static void parse_emit(struct wr_parser *p)
     wr_parser_need(p, "CLOSE");
 }
 
+/* "SELECT * FORM clicks": a misspelled FROM was read as the last column's name. */
+static void suspect_alias(struct wr_parser *p, const struct wr_ast_select *select)
+{
+    const struct wr_ast_name *alias = &select->items[select->item_count - 1].alias;
+    if (alias->text.bytes > 0 && !alias->quoted && wr_parser_is_name(p) &&
+        wr_slice_distance(alias->text, WR_SLICE_LITERAL("from"), 2) <= 2) {
+        wr_parser_fail(p, alias->at, "expected FROM, found \"%.*s\"", WR_SLICE_ARG(alias->text));
+        wr_parser_hint(p, "did you mean FROM?");
+    }
+}
+
 static void parse_branch(struct wr_parser *p, struct wr_ast_select *select)
 {
     select->at = p->token.at;
@@ -273,6 +284,7 @@ static void parse_branch(struct wr_parser *p, struct wr_ast_select *select)
                                                 "CREATE SINK name WITH (…) AS SELECT …");
     }
     if (!wr_parser_take(p, "from")) {
+        suspect_alias(p, select);
         wr_parser_expected(p, "FROM, or \",\" and a further column");
         return;
     }

@@ -363,7 +363,7 @@ static void parse_set(struct wr_parser *p, struct wr_ast_statement *s)
 
 static void fail_statement(struct wr_parser *p)
 {
-    static const char *const words[] = { "create", "insert", "set" };
+    static const char *const words[] = { "CREATE", "INSERT", "SET" };
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, p->token.text);
     for (size_t i = 0; i < 3; i++) {
@@ -393,6 +393,7 @@ static void parse_statement(struct wr_parser *p, struct wr_ast *ast)
     }
     if (!wr_parser_is_sign(p, ";") && p->token.kind != WR_TOKEN_END) {
         wr_parser_expected(p, "\";\" at the end of the statement");
+        wr_parser_hint(p, "end the statement before with a semicolon");
     }
     ast->statements = WR_GROW(p->arena, ast->statements, ast->count);
     ast->statements[ast->count++] = s;
@@ -431,6 +432,9 @@ wr_status wr_parse_items(const struct wr_sql_text *sql, struct wr_slice text, ui
     wr_parse_item_list(&p, items, count);
     if (p.token.kind != WR_TOKEN_END) {
         wr_parser_expected(&p, "\",\" or the end of the list");
+    }
+    if (p.failed && err != NULL && err->hint[0] == '\0') {
+        wr_error_hint(err, "write a list such as 'country, date(ts) AS day'");
     }
     return p.failed ? WR_FAIL : WR_OK;
 }

@@ -88,9 +88,13 @@ void wr_parser_expected(struct wr_parser *p, const char *what)
         return;
     }
     if (t->kind == WR_TOKEN_BAD) {
-        wr_parser_fail(p, t->at, "%.*s", WR_SLICE_ARG(t->text));
+        const char *text = t->text.data; /* a literal of the lexer: message, then hint */
+        const uint32_t at = t->at;
+        wr_parser_fail(p, at, "%s", text);
+        wr_parser_hint(p, "%s", wr_lexer_hint(text));
     } else if (t->kind == WR_TOKEN_END) {
-        wr_parser_fail(p, t->at, "expected %s, but the text ends here", what);
+        /* Right after what was read last: the end of the file may be some empty lines away. */
+        wr_parser_fail(p, p->previous_end, "expected %s, but the text ends here", what);
     } else if (t->kind == WR_TOKEN_STRING) {
         wr_parser_fail(p, t->at, "expected %s, found a string", what);
     } else {

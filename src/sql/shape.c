@@ -13,6 +13,8 @@ struct shape {
     struct wr_arena *arena;
     uint32_t node_capacity;
     uint32_t *source_map; /* index of the statement's source to plan->sources */
+    const char *naming;   /* the sink whose nodes are being numbered */
+    uint32_t named[WR_NODE_UNION + 1];
 };
 
 static bool is_plain(const struct wr_expr *expr)
@@ -65,13 +67,37 @@ static void count_use(void *ctx, uint32_t column)
     ((uint32_t *)ctx)[column]++;
 }
 
+/* Views in views would otherwise make expressions that are too deep to walk. */
+#define MERGED_HEIGHT_MAX 1000u
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint32_t height(const struct wr_expr *expr)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < expr->arg_count; i++) {
+        most = max_u32(most, height(expr->args[i]));
+    }
+    return most + 1;
+}
+
 /* May the outer expressions take the inner ones in, without computing anything twice? */
 static bool can_merge(struct wr_arena *arena, struct wr_expr *const *outer, uint32_t outer_count,
                       const struct wr_draft *inner)
 {
     uint32_t *uses = WR_ARENA_ARRAY(arena, uint32_t, inner->schema.count + 1);
+    uint32_t outer_height = 0;
     for (uint32_t i = 0; i < outer_count; i++) {
         wr_expr_columns(outer[i], count_use, uses);
+        outer_height = max_u32(outer_height, height(outer[i]));
+    }
+    for (uint32_t c = 0; c < inner->schema.count; c++) {
+        if (outer_height + height(inner->project[c]) > MERGED_HEIGHT_MAX) {
+            return false;
+        }
     }
     for (uint32_t c = 0; c < inner->schema.count; c++) {
         if (uses[c] > 1 && !is_plain(inner->project[c])) {
@@ -317,22 +343,14 @@ static struct wr_plan_node *new_node(struct shape *shape, struct wr_draft *draft
 static const char *node_name(struct shape *shape, const struct wr_draft *draft)
 {
     static const char *const kinds[] = { "scan", "filter", "project", "window", "union" };
-    const struct wr_plan *plan = shape->binder->plan;
     if (draft->kind == WR_NODE_SCAN) {
         return draft->name;
     }
-    const char *wanted = wr_arena_printf(shape->arena, "%s/%s", draft->name, kinds[draft->kind]);
-    const char *name = wanted;
-    for (uint32_t n = 2;; n++) {
-        bool taken = false;
-        for (uint32_t i = 0; i + 1 < plan->node_count; i++) {
-            taken = taken || strcmp(plan->nodes[i].name, name) == 0;
-        }
-        if (!taken) {
-            return name;
-        }
-        name = wr_arena_printf(shape->arena, "%s_%u", wanted, n);
+    const uint32_t n = ++shape->named[draft->kind];
+    if (n == 1) {
+        return wr_arena_printf(shape->arena, "%s/%s", shape->naming, kinds[draft->kind]);
     }
+    return wr_arena_printf(shape->arena, "%s/%s_%u", shape->naming, kinds[draft->kind], n);
 }
 
 /* A PROJECT that changes nothing is its input. */
@@ -571,6 +589,8 @@ bool wr_shape_plan(struct wr_binder *binder, struct wr_draft **tops)
     }
     for (uint32_t s = 0; s < plan->sink_count; s++) {
         if (tops[s] != NULL) {
+            shape.naming = plan->sinks[s].name;
+            memset(shape.named, 0, sizeof(shape.named));
             emit(&shape, tops[s]);
         }
     }

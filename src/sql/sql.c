@@ -7,6 +7,9 @@
 #include "sql/parse.h"
 
 
+/* Names are looked up one by one: enough for any pipeline, few enough to stay quick. */
+#define STATEMENTS_MAX 4096u
+
 static bool fail_bytes(struct wr_binder *binder, size_t at, const char *what, const char *hint)
 {
     wr_bind_fail(binder, (uint32_t)at, "%s", what);
@@ -160,6 +163,12 @@ static bool gather_insert(struct wr_binder *binder, const struct wr_ast_statemen
 /* All names first, so that the order of statements does not matter. */
 static bool gather(struct wr_binder *binder)
 {
+    if (binder->ast.count > STATEMENTS_MAX) {
+        wr_bind_fail(binder, binder->ast.statements[STATEMENTS_MAX].at, "more than %u statements",
+                     STATEMENTS_MAX);
+        wr_bind_hint(binder, "run several pipelines");
+        return false;
+    }
     binder->objects = WR_ARENA_ARRAY(binder->arena, struct wr_object, binder->ast.count + 1);
     for (uint32_t i = 0; i < binder->ast.count; i++) {
         if (!gather_object(binder, &binder->ast.statements[i])) {

@@ -1,0 +1,1 @@
+CREATE SOURCE s (tags ARRAY<TEXT>) WITH (connector = 'kafka');

@@ -1,0 +1,1 @@
+CREATE SOURCE s (id BIGNIT) WITH (connector = 'kafka');

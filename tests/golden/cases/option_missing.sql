@@ -1,0 +1,3 @@
+CREATE SOURCE s (id BIGINT, ts TIMESTAMP, WATERMARK FOR ts)
+WITH (connector = 'kafka', topic = 't');
+CREATE SINK out WITH (connector = 'stdout') AS SELECT * FROM s;

@@ -1,0 +1,1 @@
+CREATE SOURCE s (id BIGINT) WITH (connector = );
