@@ -1,7 +1,8 @@
 /* eval.c: compiles bound expressions to nodes and runs them over batches (eval.h).
  *
- * A sub-tree of constants is computed once, when it is compiled, and broadcast; one that fails stays as it is and
- * fails for the rows that reach it. Functions of the wall clock are never folded.
+ * A sub-tree of constants is computed once, when it is compiled, and broadcast; one that fails
+ * stays as it is and fails for the rows that reach it. Functions of the wall clock are never
+ * folded.
  */
 #include "exec/eval.h"
 #include "base/arena.h"
@@ -361,7 +362,8 @@ uint32_t wr_eval_filter(struct wr_eval *eval, const struct wr_batch *batch, int6
 
 static void *storage(struct wr_eval *eval, size_t bytes)
 {
-    /* A cache line more than needed, so that the values begin on one: vector loads do not straddle. */
+    /* A cache line more than needed, so that the values begin on one: vector loads do not straddle.
+     * */
     const uintptr_t at = (uintptr_t)wr_arena_zalloc(&eval->memory, bytes + WR_CACHE_LINE);
     return (void *)((at + WR_CACHE_LINE - 1) & ~(uintptr_t)(WR_CACHE_LINE - 1));
 }

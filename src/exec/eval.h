@@ -1,10 +1,12 @@
-/* eval.h: bound expressions compiled to vectorised kernels (interface between exec's operators and its kernels).
+/* eval.h: bound expressions compiled to vectorised kernels (interface between exec's operators and
+ * its kernels).
  *
- * Ownership: an evaluator belongs to one worker; results lie in it (or in the input batch, when the expression is a bare
- * column) and stay valid until its next eval or destroy, except long texts made by it, which lie in the arena given
- * to eval. Threads: one.
+ * Ownership: an evaluator belongs to one worker; results lie in it (or in the input batch, when the
+ * expression is a bare column) and stay valid until its next eval or destroy, except long texts
+ * made by it, which lie in the arena given to eval. Threads: one.
  * Invariants:
- *   (1) all rows 0..rows-1 of the result hold defined bytes; rows outside the selection or NULL hold zero or garbage-free values
+ *   (1) all rows 0..rows-1 of the result hold defined bytes; rows outside the selection or NULL
+ * hold zero or garbage-free values
  *   (2) an error of a row is reported only for rows that are selected and whose branch is taken
  *   (3) no allocation in the steady state (scratch is kept)
  */
@@ -37,17 +39,19 @@ WR_NODISCARD wr_status wr_eval_create(struct wr_eval **eval, const struct wr_exp
                                       struct wr_error *err);
 void wr_eval_destroy(struct wr_eval *eval); /* NULL is fine */
 
-/* Evaluates over the batch's live rows (batch->sel). wall_us: now(), fixed for the batch. arena: for long texts of the result
- * (usually that of the batch under construction). Rows with errors are appended to faults (NULL result there); the
- * caller drops them from the selection. */
+/* Evaluates over the batch's live rows (batch->sel). wall_us: now(), fixed for the batch. arena:
+ * for long texts of the result
+ * (usually that of the batch under construction). Rows with errors are appended to faults (NULL
+ * result there); the caller drops them from the selection. */
 void wr_eval_run(struct wr_eval *eval, const struct wr_batch *batch, int64_t wall_us,
                  struct wr_arena *arena, struct wr_eval_faults *faults, struct wr_column *result);
 
 /* A bare column reference? Then its number, else WR_NO_COLUMN-like UINT32_MAX. */
 uint32_t wr_eval_bare_column(const struct wr_eval *eval);
 
-/* Filters: narrows sel (count entries, in place) to the rows where the BOOLEAN expression is true; returns the new
- * count. Rows with errors leave too and are in faults. sel_in == NULL: all rows, the result goes to sel_out. */
+/* Filters: narrows sel (count entries, in place) to the rows where the BOOLEAN expression is true;
+ * returns the new count. Rows with errors leave too and are in faults. sel_in == NULL: all rows,
+ * the result goes to sel_out. */
 uint32_t wr_eval_filter(struct wr_eval *eval, const struct wr_batch *batch, int64_t wall_us,
                         struct wr_arena *arena, struct wr_eval_faults *faults,
                         const uint32_t *sel_in, uint32_t count, uint32_t *sel_out);

@@ -1,9 +1,10 @@
 /* eval_cast.c: CAST between all pairs of types that have a meaning, with PostgreSQL's semantics.
  *
- * Float to integer rounds half to even, NUMERIC to integer half away from zero; text is trimmed and parsed as a whole;
- * float to NUMERIC goes over the shortest 15 (REAL: 6) significant digits, as PostgreSQL's does; TIMESTAMP to DATE takes the
- * day that holds it. JSON gives up its scalar: a string its text, a number or boolean its value, null is NULL. Beyond
- * PostgreSQL: any type casts to JSON, BOOLEAN to and from every number.
+ * Float to integer rounds half to even, NUMERIC to integer half away from zero; text is trimmed and
+ * parsed as a whole; float to NUMERIC goes over the shortest 15 (REAL: 6) significant digits, as
+ * PostgreSQL's does; TIMESTAMP to DATE takes the day that holds it. JSON gives up its scalar: a
+ * string its text (which then is parsed as any text is), a number or boolean its value, null is
+ * NULL. Beyond PostgreSQL: any type casts to JSON, BOOLEAN to and from every number.
  */
 #include "batch/json_scan.h"
 #include "batch/text.h"
@@ -436,7 +437,8 @@ static void cast_text_json(struct wr_call *call)
 
 /* ---- JSON ---- */
 
-/* The scalar of row as text: strings without quotes and escapes. False where it is null (the result is NULL then). */
+/* The scalar of row as text: strings without quotes and escapes. False where it is null (the result
+ * is NULL then). */
 static bool json_scalar(struct wr_call *call, uint32_t row, struct wr_slice *text)
 {
     struct wr_slice json = wr_arg_text(call, 0, row);
@@ -581,7 +583,7 @@ wr_kernel_fn wr_cast_kernel(struct wr_type from, struct wr_type to)
         return cast_any_json;
     }
     if (from.id == WR_TYPE_JSON) {
-        return to.id == WR_TYPE_BOOL || wr_type_is_numeric(to) ? cast_json_any : NULL;
+        return to.id == WR_TYPE_BYTES ? NULL : cast_json_any; /* as the scalar's text would be */
     }
     if (wr_type_is_numeric(from) && wr_type_is_numeric(to)) {
         return number_cast(from.id - WR_TYPE_INT16, to.id - WR_TYPE_INT16);

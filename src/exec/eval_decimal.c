@@ -1,4 +1,5 @@
-/* eval_decimal.c: see eval_decimal.h. Products and scaled dividends that leave 128 bits are carried in 256. */
+/* eval_decimal.c: see eval_decimal.h. Products and scaled dividends that leave 128 bits are carried
+ * in 256. */
 #include "exec/eval_decimal.h"
 #include "base/assert.h"
 #include "batch/text.h"
@@ -101,7 +102,7 @@ static bool divide_round(struct u256 value, u128 divisor, u128 *out)
         }
     }
     if (rest >= divisor - rest) {
-        quotient++; /* cannot wrap unnoticed: checked below against 127 bits, and 0 comes of 2^128-1 only */
+        quotient++;
         if (quotient == 0) {
             return false;
         }
@@ -184,7 +185,8 @@ bool wr_decimal_div(__int128 a, uint32_t a_scale, __int128 b, uint32_t b_scale, 
     const int32_t shift = (int32_t)(to_scale + b_scale) - (int32_t)a_scale;
     const bool negative = (a < 0) != (b < 0);
     if (shift < 0) {
-        /* a / b has more digits than are wanted; what the first division cuts off cannot reach a half. */
+        /* a / b has more digits than are wanted; what the first division cuts off cannot reach a
+         * half. */
         *out = wr_decimal_round_div(a / b, wr_pow10_i128((uint32_t)-shift));
         return true;
     }
@@ -215,7 +217,8 @@ double wr_decimal_to_double(__int128 value, uint32_t scale)
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
     const __int128 exact = (__int128)1 << 53;
     if (value <= exact && value >= -exact && scale < sizeof tens / sizeof tens[0]) {
-        return (double)(int64_t)value / tens[scale]; /* both exact, so the quotient is the nearest */
+        /* Both are exact, so the quotient is the nearest. */
+        return (double)(int64_t)value / tens[scale];
     }
     char text[64];
     const uint32_t bytes = wr_text_decimal(text, value, scale);

@@ -1,5 +1,6 @@
-/* eval_decimal.h: exact arithmetic on NUMERIC values, which are __int128 counts of 10^-scale (private to exec's kernels).
- * All functions that return bool say false when the result does not fit; *out is then untouched. */
+/* eval_decimal.h: exact arithmetic on NUMERIC values, which are __int128 counts of 10^-scale
+ * (private to exec's kernels). All functions that return bool say false when the result does not
+ * fit; *out is then untouched. */
 #ifndef WR_EXEC_EVAL_DECIMAL_H
 #define WR_EXEC_EVAL_DECIMAL_H
 

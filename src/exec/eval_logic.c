@@ -1,5 +1,6 @@
-/* eval_logic.c: AND, OR, NOT, IS …, CASE, COALESCE, NULLIF, IN: nodes that look at NULLs themselves and evaluate their
- * arguments only for the rows that still need them, so that an error in a branch that is not taken does not exist.
+/* eval_logic.c: AND, OR, NOT, IS …, CASE, COALESCE, NULLIF, IN: nodes that look at NULLs themselves
+ * and evaluate their arguments only for the rows that still need them, so that an error in a branch
+ * that is not taken does not exist.
  */
 #include "base/hash.h"
 #include "base/heap.h"
@@ -39,7 +40,8 @@ void wr_bools_unpack(const uint64_t *words, uint32_t rows, uint8_t *bools)
     }
 }
 
-/* Values of a BOOLEAN column as words: what is true, what is false, what is NULL, among live rows. */
+/* Values of a BOOLEAN column as words: what is true, what is false, what is NULL, among live rows.
+ * */
 struct truth {
     uint64_t yes[WR_LIVE_WORDS];
     uint64_t no[WR_LIVE_WORDS];
@@ -74,7 +76,8 @@ static void put_truth(struct wr_node *node, const struct wr_run *run, const uint
 
 /* ---- AND, OR, NOT ---- */
 
-/* OR is AND with true and false exchanged. decided: rows that an argument has settled (false for AND). */
+/* OR is AND with true and false exchanged. decided: rows that an argument has settled (false for
+ * AND). */
 static void run_and_or(struct wr_node *node, struct wr_run *run, const uint64_t *live, bool is_or)
 {
     uint64_t remaining[WR_LIVE_WORDS];
@@ -232,7 +235,8 @@ static void end_branches(struct wr_node *node, const struct wr_run *run, const u
     }
 }
 
-/* Evaluates the branch for the rows of mask and takes what is not NULL there; taken: those rows (may be NULL). */
+/* Evaluates the branch for the rows of mask and takes what is not NULL there; taken: those rows
+ * (may be NULL). */
 static void run_branch(struct wr_node *node, struct wr_run *run, struct wr_node *branch,
                        const uint64_t *mask, uint64_t *taken)
 {
@@ -466,7 +470,8 @@ static void run_in(struct wr_node *node, struct wr_run *run, const uint64_t *liv
     put_truth(node, run, yes, unknown);
 }
 
-/* A table serves when all items are constants of exactly the needle's type (decimals of one scale). */
+/* A table serves when all items are constants of exactly the needle's type (decimals of one scale).
+ * */
 static bool wants_in_table(const struct wr_node *node)
 {
     if (node->arg_count <= IN_TABLE_MIN) {

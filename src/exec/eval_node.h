@@ -1,14 +1,17 @@
-/* eval_node.h: what an expression is compiled to, and what its kernels see (private to the eval_, kernel_ and fn_ files).
+/* eval_node.h: what an expression is compiled to, and what its kernels see (private to the eval_,
+ * kernel_ and fn_ files).
  *
- * A tree of nodes mirrors the tree of expressions. Running a node fills its own result column for the rows of an
- * activity bitmap ("live words": one bit per row, 64 rows a word). Cheap kernels compute all rows 0..rows-1 without
- * looking and mend the few that need it; dear ones (text, regular expressions, hashes) visit live rows only.
+ * A tree of nodes mirrors the tree of expressions. Running a node fills its own result column for
+ * the rows of an activity bitmap ("live words": one bit per row, 64 rows a word). Cheap kernels
+ * compute all rows 0..rows-1 without looking and mend the few that need it; dear ones (text,
+ * regular expressions, hashes) visit live rows only.
  *
- * Ownership: nodes, result columns and constants lie in the evaluator's memory; what a kernel keeps beside them hangs on
- * node->state with its own free function.
+ * Ownership: nodes, result columns and constants lie in the evaluator's memory; what a kernel keeps
+ * beside them hangs on node->state with its own free function.
  * Threads: one.
  * Invariants:
- *   (1) result values of all rows are defined bytes after a run; views of rows that are not live are empty
+ *   (1) result values of all rows are defined bytes after a run; views of rows that are not live
+ * are empty
  *   (2) a row that failed is NULL in the node that failed and has its bit in ctx->faulted
  *   (3) bits at and above rows are zero in live words; in validity bitmaps they may be anything
  *   (4) column.validity == NULL means that no live row is NULL
@@ -64,7 +67,8 @@ struct wr_call {
     struct wr_run *run;
     uint32_t rows;
     uint32_t words;
-    const uint64_t *live; /* rows that must be computed: active and (for strict kernels) no argument NULL */
+    /* Rows that must be computed: active and (for strict kernels) no argument NULL. */
+    const uint64_t *live;
 };
 
 /* ---- visiting rows ---- */
@@ -72,7 +76,7 @@ struct wr_call {
 /* Runs the statement for each set bit; row is declared by it. Do not break out. */
 #define WR_FOR_EACH_LIVE(words_ptr, words_count, row)                                              \
     for (uint32_t w_##row = 0; w_##row < (words_count); w_##row++)                                 \
-        for (uint64_t m_##row = (words_ptr)[w_##row]; m_##row != 0; m_##row &= m_##row - 1)         \
+        for (uint64_t m_##row = (words_ptr)[w_##row]; m_##row != 0; m_##row &= m_##row - 1)        \
             for (uint32_t row = w_##row * 64 + (uint32_t)__builtin_ctzll(m_##row),                 \
                           once_##row = 1;                                                          \
                  once_##row != 0; once_##row = 0)
@@ -153,7 +157,8 @@ static inline void wr_result_borrow(struct wr_call *call, uint32_t row, const ch
 /* Room for bytes of text in the run's arena: for kernels that write in place and then borrow. */
 char *wr_result_room(struct wr_call *call, size_t bytes);
 
-/* The row failed: its message becomes `what in "source text"`; the result is NULL. The first failure of a row counts. */
+/* The row failed: its message becomes `what in "source text"`; the result is NULL. The first
+ * failure of a row counts. */
 void wr_result_fail(struct wr_call *call, uint32_t row, const char *fmt, ...) WR_PRINTF(3, 4);
 
 /* ---- nodes (eval.c) ---- */
@@ -176,7 +181,8 @@ WR_NODISCARD wr_status wr_logic_prepare(struct wr_node *node, struct wr_error *e
 void wr_bools_pack(const uint8_t *bools, uint32_t rows, uint64_t *words);
 void wr_bools_unpack(const uint64_t *words, uint32_t rows, uint8_t *bools);
 
-/* Bit set where the two values are equal (NULLs not looked at), among live rows. (kernel_compare.c) */
+/* Bit set where the two values are equal (NULLs not looked at), among live rows. (kernel_compare.c)
+ * */
 void wr_equal_words(const struct wr_column *a, const struct wr_column *b, const uint64_t *live,
                     uint32_t words, uint64_t *equal);
 
@@ -186,13 +192,15 @@ void wr_equal_words(const struct wr_column *a, const struct wr_column *b, const 
 WR_FUNCTION_TABLE(WR_X)
 #undef WR_X
 
-/* Work that needs constant arguments once (patterns, field names); called after the arguments were compiled. */
+/* Work that needs constant arguments once (patterns, field names); called after the arguments were
+ * compiled. */
 typedef wr_status (*wr_prepare_fn)(struct wr_node *node, struct wr_error *err);
 wr_prepare_fn wr_function_prepare(enum wr_function function); /* NULL: none */
 
-WR_NODISCARD wr_status wr_prepare_pattern(struct wr_node *node, struct wr_error *err); /* fn_like.c */
-WR_NODISCARD wr_status wr_prepare_regexp(struct wr_node *node, struct wr_error *err);  /* fn_regexp.c */
-WR_NODISCARD wr_status wr_prepare_time(struct wr_node *node, struct wr_error *err);    /* fn_time.c */
+/* In fn_like.c, fn_regexp.c, fn_time.c. */
+WR_NODISCARD wr_status wr_prepare_pattern(struct wr_node *node, struct wr_error *err);
+WR_NODISCARD wr_status wr_prepare_regexp(struct wr_node *node, struct wr_error *err);
+WR_NODISCARD wr_status wr_prepare_time(struct wr_node *node, struct wr_error *err);
 
 /* The kernel that casts from to to; NULL when there is none. (eval_cast.c) */
 wr_kernel_fn wr_cast_kernel(struct wr_type from, struct wr_type to);

@@ -1,5 +1,5 @@
-/* eval_time.h: calendar arithmetic that kernels share (private to exec's kernels). Times are microseconds since 1970,
- * read as UTC; the calendar is proleptic Gregorian. */
+/* eval_time.h: calendar arithmetic that kernels share (private to exec's kernels). Times are
+ * microseconds since 1970, read as UTC; the calendar is proleptic Gregorian. */
 #ifndef WR_EXEC_EVAL_TIME_H
 #define WR_EXEC_EVAL_TIME_H
 
@@ -9,7 +9,8 @@
 #define WR_US_PER_HOUR 3600000000LL
 #define WR_US_PER_MINUTE 60000000LL
 
-/* How long an interval counts in comparisons, as PostgreSQL's interval_cmp_value: a month is 30 days, a day 24 hours. */
+/* How long an interval counts in comparisons, as PostgreSQL's interval_cmp_value: a month is 30
+ * days, a day 24 hours. */
 static inline __int128 wr_interval_span(struct wr_interval interval)
 {
     return ((__int128)interval.months * 30 + interval.days) * WR_US_PER_DAY + interval.us;
@@ -27,8 +28,8 @@ static inline int64_t wr_day_of_us(int64_t us)
     return wr_floor_div(us, WR_US_PER_DAY);
 }
 
-/* us + interval as PostgreSQL: months first (the day is cut to the month's last), then days, then time. False when the
- * result does not fit. */
+/* us + interval as PostgreSQL: months first (the day is cut to the month's last), then days, then
+ * time. False when the result does not fit. */
 bool wr_time_add_interval(int64_t us, struct wr_interval interval, int64_t *out);
 
 #endif

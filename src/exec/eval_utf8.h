@@ -1,5 +1,5 @@
-/* eval_utf8.h: walking over UTF-8 (private to exec's kernels). Ill-formed bytes count as characters of their own; nothing
- * outside [at, end) is read. */
+/* eval_utf8.h: walking over UTF-8 (private to exec's kernels). Ill-formed bytes count as characters
+ * of their own; nothing outside [at, end) is read. */
 #ifndef WR_EXEC_EVAL_UTF8_H
 #define WR_EXEC_EVAL_UTF8_H
 
@@ -59,8 +59,9 @@ uint32_t wr_utf8_decode(const char **at, const char *end);
 /* Writes what decode gave; up to 4 bytes. Returns the end. */
 char *wr_utf8_encode(char *into, uint32_t code);
 
-/* Simple case mappings, independent of any locale: Latin (ASCII, Latin-1, Extended-A, most of B, Additional), Greek,
- * Cyrillic, Armenian, full-width; others stay as they are. The result's UTF-8 is never longer. */
+/* Simple case mappings, independent of any locale: Latin (ASCII, Latin-1, Extended-A, most of B,
+ * Additional), Greek, Cyrillic, Armenian, full-width; others stay as they are. The result's UTF-8
+ * is never longer. */
 uint32_t wr_case_lower(uint32_t code);
 uint32_t wr_case_upper(uint32_t code);
 /* Letter or digit, as initcap sees words. */

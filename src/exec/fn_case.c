@@ -1,4 +1,5 @@
-/* fn_case.c: UTF-8 code points and their case (eval_utf8.h), and the functions lower, upper, initcap. */
+/* fn_case.c: UTF-8 code points and their case (eval_utf8.h), and the functions lower, upper,
+ * initcap. */
 #include "exec/eval_node.h"
 #include "exec/eval_utf8.h"
 
@@ -55,8 +56,9 @@ char *wr_utf8_encode(char *into, uint32_t code)
 
 /* ---- case ---- */
 
-/* Ranges of letters (Unicode's UnicodeData.txt, simple mappings). distance > 0: first..last are upper case, their lower case
- * lies distance further. distance 0: they alternate, the first is upper case. */
+/* Ranges of letters (Unicode's UnicodeData.txt, simple mappings). distance > 0: first..last are
+ * upper case, their lower case lies distance further. distance 0: they alternate, the first is
+ * upper case. */
 struct case_range {
     uint16_t first;
     uint16_t last;
@@ -72,16 +74,22 @@ static const struct case_range ranges[] = {
     { 0x0531, 0x0556, 48 }, { 0x1E00, 0x1E95, 0 },  { 0x1EA0, 0x1EFF, 0 },  { 0xFF21, 0xFF3A, 32 },
 };
 
-/* Pairs that no range holds: upper, lower. one_way: only in the named direction. */
+/* Pairs that no range holds. */
 static const struct {
     uint16_t upper;
     uint16_t lower;
-    bool only_lower; /* maps upper to lower alone */
+    bool only_lower; /* lower(upper) only, not back */
     bool only_upper;
 } singles[] = {
-    { 0x0178, 0x00FF, false, false }, { 0x0130, 'i', true, false },     { 'I', 0x0131, false, true },
-    { 'S', 0x017F, false, true },     { 0x0386, 0x03AC, false, false }, { 0x038C, 0x03CC, false, false },
-    { 0x038E, 0x03CD, false, false }, { 0x038F, 0x03CE, false, false }, { 0x03A3, 0x03C2, false, true },
+    { 0x0178, 0x00FF, false, false },
+    { 0x0130, 'i', true, false },
+    { 'I', 0x0131, false, true },
+    { 'S', 0x017F, false, true },
+    { 0x0386, 0x03AC, false, false },
+    { 0x038C, 0x03CC, false, false },
+    { 0x038E, 0x03CD, false, false },
+    { 0x038F, 0x03CE, false, false },
+    { 0x03A3, 0x03C2, false, true },
     { 0x04C0, 0x04CF, false, false },
 };
 
@@ -143,7 +151,8 @@ bool wr_case_in_word(uint32_t code)
         return (code >= '0' && code <= '9') || (code >= 'a' && code <= 'z') ||
                (code >= 'A' && code <= 'Z');
     }
-    /* Punctuation and signs of Latin-1, General Punctuation, CJK punctuation; the rest counts as letters. */
+    /* Punctuation and signs of Latin-1, General Punctuation, CJK punctuation; the rest counts as
+     * letters. */
     return code >= 0xC0 && code != 0xD7 && code != 0xF7 && !(code >= 0x2000 && code <= 0x206F) &&
            !(code >= 0x3000 && code <= 0x303F) && code < WR_UTF8_RAW;
 }

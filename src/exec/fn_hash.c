@@ -1,4 +1,5 @@
-/* fn_hash.c: xxhash64 (XXH64 with seed 0, over the text's bytes), md5, sha256, and the encodings of BYTEA as text. */
+/* fn_hash.c: xxhash64 (XXH64 with seed 0, over the text's bytes), md5, sha256, and the encodings of
+ * BYTEA as text. */
 #include "batch/text.h"
 #include "exec/eval_node.h"
 #include "exec/eval_utf8.h"
@@ -29,7 +30,8 @@ void wr_kernel_XXHASH64_BYTES(struct wr_call *call)
 
 /* ---- digests ---- */
 
-/* Fetched once for the process: a fetch per digest costs more than the digest. Lives until the process ends. */
+/* Fetched once for the process: a fetch per digest costs more than the digest. Lives until the
+ * process ends. */
 static EVP_MD *md5_method;
 static EVP_MD *sha256_method;
 static pthread_once_t methods_once = PTHREAD_ONCE_INIT;
@@ -131,7 +133,9 @@ static enum encoding encoding_of(struct wr_slice name)
     static const struct {
         const char *name;
         enum encoding encoding;
-    } names[] = { { "hex", ENCODING_HEX }, { "base64", ENCODING_BASE64 }, { "escape", ENCODING_ESCAPE } };
+    } names[] = { { "hex", ENCODING_HEX },
+                  { "base64", ENCODING_BASE64 },
+                  { "escape", ENCODING_ESCAPE } };
     for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (wr_slice_equal_nocase(name, wr_slice_of(names[i].name))) {
             return names[i].encoding;
@@ -206,7 +210,8 @@ static bool take_hex(struct wr_buf *out, struct wr_slice text)
 }
 
 /* Decodes into the run's arena; out holds the text without its white space. */
-static bool take_base64(struct wr_call *call, uint32_t row, struct wr_buf *out, struct wr_slice text)
+static bool take_base64(struct wr_call *call, uint32_t row, struct wr_buf *out,
+                        struct wr_slice text)
 {
     for (size_t i = 0; i < text.bytes; i++) {
         if (!is_space(text.data[i])) {

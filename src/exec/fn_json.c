@@ -1,8 +1,9 @@
 /* fn_json.c: -> and ->> over JSON text, json_typeof, json_array_length.
  *
- * JSON values are well-formed text (they were checked when they became JSON); walking skips values with the scanner of
- * batch/json_scan.h and parses nothing else. What is found is part of the argument's text and borrows it; ->> gives a
- * string's text and NULL for null. Of duplicate keys the last counts, as in PostgreSQL's jsonb.
+ * JSON values are well-formed text (they were checked when they became JSON); walking skips values
+ * with the scanner of batch/json_scan.h and parses nothing else. What is found is part of the
+ * argument's text and borrows it; ->> gives a string's text and NULL for null. Of duplicate keys
+ * the last counts, as in PostgreSQL's jsonb.
  */
 #include "batch/json_scan.h"
 #include "exec/eval_node.h"
@@ -18,7 +19,8 @@ static struct wr_slice trimmed(struct wr_slice json)
     return (struct wr_slice){ at, (size_t)(end - at) };
 }
 
-/* Does the inside of a JSON string (escapes and all) spell key? scratch: for strings with escapes. */
+/* Does the inside of a JSON string (escapes and all) spell key? scratch: for strings with escapes.
+ * */
 static bool key_is(const char *name, size_t bytes, bool escaped, struct wr_slice key,
                    struct wr_arena *scratch)
 {
@@ -33,7 +35,8 @@ static bool key_is(const char *name, size_t bytes, bool escaped, struct wr_slice
     return length == key.bytes && memcmp(room, key.data, length) == 0;
 }
 
-/* After the value at at and the comma behind it; *more: whether there was a comma. NULL: not JSON. */
+/* After the value at at and the comma behind it; *more: whether there was a comma. NULL: not JSON.
+ * */
 static const char *after_value(const char *value_end, const char *end, bool *more)
 {
     const char *at = wr_json_skip_space(value_end, end);

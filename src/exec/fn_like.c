@@ -1,15 +1,17 @@
 /* fn_like.c: LIKE and ILIKE.
  *
- * A pattern is cut at its % into segments. Without _ in it the first segment is compared at the text's start, the last
- * at its end, and those between are searched one after the other, each at its leftmost place, which is always right for
- * this kind of pattern: so prefix, suffix and contains cost one memcmp or memmem. _ (any one character) makes a
- * segment's comparison go character by character. ILIKE folds pattern and text to lower case first.
+ * A pattern is cut at its % into segments. Without _ in it the first segment is compared at the
+ * text's start, the last at its end, and those between are searched one after the other, each at
+ * its leftmost place, which is always right for this kind of pattern: so prefix, suffix and
+ * contains cost one memcmp or memmem. _ (any one character) makes a segment's comparison go
+ * character by character. ILIKE folds pattern and text to lower case first.
  */
 #include "base/heap.h"
 #include "exec/eval_node.h"
 #include "exec/eval_utf8.h"
 
-/* A segment: bytes of text, where the byte WILD_BYTE (never part of UTF-8) means any one character. */
+/* A segment: bytes of text, where the byte WILD_BYTE (never part of UTF-8) means any one character.
+ * */
 #define WILD_BYTE '\xFF'
 
 struct segment {
@@ -51,7 +53,8 @@ static void open_segment(struct pattern *p)
     p->segments[p->count++] = (struct segment){ .at = (uint32_t)p->bytes.bytes };
 }
 
-/* A byte that UTF-8 does not have would read as the wild card; it cannot match well-formed text anyway. */
+/* A byte that UTF-8 does not have would read as the wild card; it cannot match well-formed text
+ * anyway. */
 static void add_literal(struct pattern *p, const char *at, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {

@@ -1,8 +1,9 @@
 /* fn_math.c: mathematical functions over DOUBLE PRECISION, and greatest/least.
  *
- * Domain and range errors are PostgreSQL's (float.c): sqrt of a negative number, ln of zero, overflow of exp. round() of a
- * double rounds half to even; round(double, n) goes over the shortest decimal, half away from zero, because PostgreSQL has it
- * for NUMERIC only and this is what a cast there and back gives.
+ * Domain and range errors are PostgreSQL's (float.c): sqrt of a negative number, ln of zero,
+ * overflow of exp. round() of a double rounds half to even; round(double, n) goes over the shortest
+ * decimal, half away from zero, because PostgreSQL has it for NUMERIC only and this is what a cast
+ * there and back gives.
  */
 #include "exec/eval_node.h"
 #include "exec/eval_decimal.h"

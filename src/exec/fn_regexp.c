@@ -1,11 +1,13 @@
 /* fn_regexp.c: regular expressions by PCRE2, compiled by its JIT.
  *
- * The syntax is PCRE2's; the defaults are PostgreSQL's: . matches a newline too, ^ and $ match at the text's ends only, \w
- * and \d are ASCII. Flags: i (ignore case), c (mind it), g (all matches, regexp_replace), n or m (newline ends lines),
- * s (the default), x (white space and comments in the pattern). Ill-formed UTF-8 matches nothing, it is never undefined.
- * A match that takes more than MATCH_LIMIT steps is an error of the row: a pattern cannot hang a worker.
+ * The syntax is PCRE2's; the defaults are PostgreSQL's: . matches a newline too, ^ and $ match at
+ * the text's ends only, \w and \d are ASCII. Flags: i (ignore case), c (mind it), g (all matches,
+ * regexp_replace), n or m (newline ends lines), s (the default), x (white space and comments in the
+ * pattern). Ill-formed UTF-8 matches nothing, it is never undefined. A match that takes more than
+ * MATCH_LIMIT steps is an error of the row: a pattern cannot hang a worker.
  *
- * Constant patterns are compiled once, with the evaluator; others are kept in a small table by their hash.
+ * Constant patterns are compiled once, with the evaluator; others are kept in a small table by
+ * their hash.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/hash.h"
@@ -15,7 +17,8 @@
 #include <pcre2.h>
 #include <stdio.h>
 
-/* About 10 ms of backtracking on today's processors; honest patterns over records need far fewer. */
+/* About 10 ms of backtracking on today's processors; honest patterns over records need far fewer.
+ * */
 #define MATCH_LIMIT 1000000u
 #define JIT_STACK_FIRST_BYTES (32u << 10)
 #define JIT_STACK_MAX_BYTES (1u << 20)
@@ -113,11 +116,13 @@ static bool compile_program(struct program *program, struct wr_slice pattern,
     }
     int error = 0;
     PCRE2_SIZE at = 0;
-    program->code = pcre2_compile((PCRE2_SPTR)pattern.data, pattern.bytes, options, &error, &at, NULL);
+    program->code =
+        pcre2_compile((PCRE2_SPTR)pattern.data, pattern.bytes, options, &error, &at, NULL);
     if (program->code == NULL) {
         PCRE2_UCHAR text[96] = "";
         pcre2_get_error_message(error, text, sizeof text);
-        snprintf(why, why_bytes, "bad regular expression at character %zu: %s", (size_t)at + 1, text);
+        snprintf(why, why_bytes, "bad regular expression at character %zu: %s", (size_t)at + 1,
+                 text);
         return false;
     }
     /* Without JIT (a kernel that forbids executable memory) the interpreter serves. */

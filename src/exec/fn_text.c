@@ -1,5 +1,5 @@
-/* fn_text.c: functions that measure texts or give a part of one. Parts borrow from the argument; nothing is copied. Lengths
- * and positions count characters, from 1, as PostgreSQL's. */
+/* fn_text.c: functions that measure texts or give a part of one. Parts borrow from the argument;
+ * nothing is copied. Lengths and positions count characters, from 1, as PostgreSQL's. */
 #include "exec/eval_node.h"
 #include "exec/eval_utf8.h"
 

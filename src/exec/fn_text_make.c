@@ -1,11 +1,13 @@
-/* fn_text_make.c: functions that make new texts: concatenation, padding, replacement. A result is never longer than a
- * record may be (WR_RECORD_BYTES_MAX); asking for more is an error of the row. */
+/* fn_text_make.c: functions that make new texts: concatenation, padding, replacement. A result is
+ * never longer than a record may be (WR_RECORD_BYTES_MAX); asking for more is an error of the row.
+ * */
 #include "exec/eval_node.h"
 #include "exec/eval_utf8.h"
 
 #define TOO_LONG "the resulting text is too long"
 
-/* Where a text of bytes is put together: small when it will lie inside the view. NULL after a failure. */
+/* Where a text of bytes is put together: small when it will lie inside the view. NULL after a
+ * failure. */
 static char *begin_text(struct wr_call *call, uint32_t row, uint64_t bytes, char *small)
 {
     if (bytes > WR_RECORD_BYTES_MAX) {
@@ -251,7 +253,8 @@ void wr_kernel_REPLACE(struct wr_call *call)
     }
 }
 
-/* The character that replaces one at [at, next): itself, or the one at the same place of to, or nothing. */
+/* The character that replaces one at [at, next): itself, or the one at the same place of to, or
+ * nothing. */
 static struct wr_slice translated(const char *at, const char *next, struct wr_slice from,
                                   struct wr_slice to)
 {

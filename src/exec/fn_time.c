@@ -1,5 +1,5 @@
-/* fn_time.c: calendar functions and interval arithmetic, as PostgreSQL's (timestamp.c), without time zones: a TIMESTAMP and
- * a TIMESTAMPTZ are both read as UTC, so both share the kernels. */
+/* fn_time.c: calendar functions and interval arithmetic, as PostgreSQL's (timestamp.c), without
+ * time zones: a TIMESTAMP and a TIMESTAMPTZ are both read as UTC, so both share the kernels. */
 #include "base/heap.h"
 #include "batch/text.h"
 #include "exec/eval_node.h"
@@ -132,8 +132,8 @@ wr_status wr_prepare_time(struct wr_node *node, struct wr_error *err)
         const wr_status status = wr_fail(err, WR_CLASS_USER, "%s does not know the field '%.*s'",
                                          wr_functions[node->expr->function].name,
                                          WR_SLICE_ARG(name));
-        wr_error_hint(err, "use microseconds, milliseconds, second, minute, hour, day, %smonth, quarter, "
-                           "year, decade, century or millennium%s",
+        wr_error_hint(err, "use microseconds, milliseconds, second, minute, hour, day, %smonth, "
+                           "quarter, year, decade, century or millennium%s",
                       interval ? "" : "week, ", truncating ? "" : ", or epoch");
         return status;
     }
@@ -206,7 +206,8 @@ static bool negate(struct wr_interval from, struct wr_interval *to)
            !__builtin_sub_overflow(0, from.us, &to->us);
 }
 
-/* A constant interval without months is a number to add: the common `ts - INTERVAL '10 seconds'`. */
+/* A constant interval without months is a number to add: the common `ts - INTERVAL '10 seconds'`.
+ * */
 static bool constant_shift(struct wr_call *call, uint32_t interval_arg, bool subtract,
                            int64_t *shift)
 {
@@ -368,7 +369,8 @@ static bool in_int32(double value)
     return value >= -0x1p31 && value < 0x1p31;
 }
 
-/* Fractions of a month become days of 30 to the month, fractions of a day become time, as PostgreSQL's. */
+/* Fractions of a month become days of 30 to the month, fractions of a day become time, as
+ * PostgreSQL's. */
 static bool multiply_interval(struct wr_interval from, double factor, struct wr_interval *to)
 {
     const double months = from.months * factor;

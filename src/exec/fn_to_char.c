@@ -1,13 +1,19 @@
-/* fn_to_char.c: to_char(timestamp, format) and to_timestamp(text, format): a subset of PostgreSQL's template patterns.
+/* fn_to_char.c: to_char(timestamp, format) and to_timestamp(text, format): a subset of PostgreSQL's
+ * template patterns.
  *
- *   YYYY YY  year           MM  month      MON Mon mon  MONTH Month month  its name (MONTH padded to 9)
- *   DD  day  DDD  day of the year  D  day of the week, Sunday 1   DY Dy dy  DAY Day day  its name (DAY padded to 9)
- *   HH24  HH12 HH  hour     MI SS  minute, second   MS US FF1..FF6  fraction   AM PM am pm  half of the day
- *   IYYY IW ID  ISO year, week, day   Q  quarter   WW  week of the year   J  Julian day   SSSS  second of the day
+ *   YYYY YY  year           MM  month      MON Mon mon  MONTH Month month  its name (MONTH padded
+ * to 9)
+ *   DD  day  DDD  day of the year  D  day of the week, Sunday 1   DY Dy dy  DAY Day day  its name
+ * (DAY padded to 9)
+ *   HH24  HH12 HH  hour     MI SS  minute, second   MS US FF1..FF6  fraction   AM PM am pm  half of
+ * the day
+ *   IYYY IW ID  ISO year, week, day   Q  quarter   WW  week of the year   J  Julian day   SSSS 
+ * second of the day
  *   TZ  the zone, always UTC          FM in front: no padding          "text"  as it stands
  *
- * Longer patterns win (HH24 before HH12 before HH). to_timestamp reads YYYY YY MM MON MONTH DD DDD HH24 HH12 HH MI SS MS US
- * FF1..FF6 AM PM; other characters of the format skip one character of the text, white space any amount.
+ * Longer patterns win (HH24 before HH12 before HH). to_timestamp reads YYYY YY MM MON MONTH DD DDD
+ * HH24 HH12 HH MI SS MS US FF1..FF6 AM PM; other characters of the format skip one character of the
+ * text, white space any amount.
  */
 #include "batch/text.h"
 #include "exec/eval_node.h"
@@ -49,13 +55,33 @@ static const struct {
     const char *text;
     enum pattern pattern;
 } patterns[] = {
-    { "YYYY", P_YYYY },       { "YY", P_YY },       { "MONTH", P_MONTH_NAME }, { "MON", P_MON_NAME },
-    { "MM", P_MM },           { "MI", P_MI },       { "MS", P_MS },            { "DDD", P_DDD },
-    { "DD", P_DD },           { "DAY", P_DAY_NAME }, { "DY", P_DY_NAME },       { "D", P_D },
-    { "HH24", P_HH24 },       { "HH12", P_HH12 },   { "HH", P_HH12 },          { "SSSS", P_SSSS },
-    { "SS", P_SS },           { "US", P_US },       { "AM", P_HALF },          { "PM", P_HALF },
-    { "IYYY", P_IYYY },       { "IW", P_IW },       { "ID", P_ID },            { "Q", P_Q },
-    { "WW", P_WW },           { "J", P_J },         { "TZ", P_TZ },
+    { "YYYY", P_YYYY },
+    { "YY", P_YY },
+    { "MONTH", P_MONTH_NAME },
+    { "MON", P_MON_NAME },
+    { "MM", P_MM },
+    { "MI", P_MI },
+    { "MS", P_MS },
+    { "DDD", P_DDD },
+    { "DD", P_DD },
+    { "DAY", P_DAY_NAME },
+    { "DY", P_DY_NAME },
+    { "D", P_D },
+    { "HH24", P_HH24 },
+    { "HH12", P_HH12 },
+    { "HH", P_HH12 },
+    { "SSSS", P_SSSS },
+    { "SS", P_SS },
+    { "US", P_US },
+    { "AM", P_HALF },
+    { "PM", P_HALF },
+    { "IYYY", P_IYYY },
+    { "IW", P_IW },
+    { "ID", P_ID },
+    { "Q", P_Q },
+    { "WW", P_WW },
+    { "J", P_J },
+    { "TZ", P_TZ },
 };
 
 static const char *const month_names[] = { "January", "February", "March",     "April",
@@ -88,7 +114,8 @@ static struct token next_token(struct wr_slice *format)
         const size_t inside = close == NULL ? left - 1 : (size_t)(close - at) - 1;
         token.text = (struct wr_slice){ at + 1, inside };
         taken += inside + (close == NULL ? 1 : 2);
-    } else if (left >= 3 && (at[0] | 0x20) == 'f' && (at[1] | 0x20) == 'f' && at[2] >= '1' && at[2] <= '6') {
+    } else if (left >= 3 && (at[0] | 0x20) == 'f' && (at[1] | 0x20) == 'f' && at[2] >= '1' &&
+               at[2] <= '6') {
         token.pattern = P_FF;
         token.digits = (uint32_t)(at[2] - '0');
         taken += 3;
@@ -171,7 +198,8 @@ static bool number_of(const struct token *token, const struct moment *m, int64_t
         [P_SS] = { m->in_day / 1000000 % 60, 2 },
         [P_MS] = { fraction / 1000, 3 },
         [P_US] = { fraction, 6 },
-        [P_FF] = { fraction / tens[6 - (token->digits == 0 ? 6 : token->digits)], (int)token->digits },
+        [P_FF] = { fraction / tens[token->digits == 0 ? 0 : 6 - token->digits],
+                   (int)token->digits },
         [P_IYYY] = { iso_year(m), 4 },
         [P_IW] = { (iso_thursday(m) - wr_days_from_civil(iso_year(m), 1, 1)) / 7 + 1, 2 },
         [P_ID] = { (m->weekday + 6) % 7 + 1, 1 },
@@ -340,7 +368,8 @@ static void skip_spaces(struct wr_slice *text)
     }
 }
 
-/* Letters and digits of the format must stand in the text; separators skip any one separator, if there is one. */
+/* Letters and digits of the format must stand in the text; separators skip any one separator, if
+ * there is one. */
 static bool take_literal(struct wr_slice *text, struct wr_slice literal)
 {
     for (size_t i = 0; i < literal.bytes; i++) {

@@ -1,7 +1,8 @@
 /* kernel_arith.c: + - * / % and bits over integers and floats.
  *
- * Leaf loops run over all rows without branches, so that the compiler vectorises them, and gather one word that says
- * whether any row may have gone wrong. Only then the live rows are looked at one by one.
+ * Leaf loops run over all rows without branches, so that the compiler vectorises them, and gather
+ * one word that says whether any row may have gone wrong. Only then the live rows are looked at one
+ * by one.
  */
 #include "exec/eval_node.h"
 #include <float.h>
@@ -60,8 +61,8 @@
         }                                                                                          \
     }
 
-/* Signed sums overflow when the result's sign differs from both operands'; differences when it differs from the first
- * operand's and the operands' signs differ. */
+/* Signed sums overflow when the result's sign differs from both operands'; differences when it
+ * differs from the first operand's and the operands' signs differ. */
 #define SIGNED_SUM(SUFFIX, T, UT)                                                                  \
     INTEGER_KERNEL(ADD_##SUFFIX, T, T, r = (T)((UT)x + (UT)y);                                     \
                    bad = (T)(bad | ((x ^ r) & (y ^ r))), bad < 0, __builtin_add_overflow)          \
@@ -245,8 +246,9 @@ void wr_kernel_BIT_NOT_I64(struct wr_call *call)
 
 /* ---- floats ---- */
 
-/* As PostgreSQL (float.h, float8_pl and its neighbours): an infinite result of finite operands is an overflow, a zero
- * product or quotient of operands that are not zero an underflow, x / 0 an error unless x is NaN. */
+/* As PostgreSQL (float.h, float8_pl and its neighbours): an infinite result of finite operands is
+ * an overflow, a zero product or quotient of operands that are not zero an underflow, x / 0 an
+ * error unless x is NaN. */
 #define FLOAT_KERNEL(ID, T, OP, SUSPECT, MEND)                                                     \
     static int dense_##ID(const T *a, const T *b, bool constant, uint32_t rows, T *restrict out)   \
     {                                                                                              \

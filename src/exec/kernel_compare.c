@@ -1,7 +1,7 @@
 /* kernel_compare.c: = <> < <= > >= over every physical order.
  *
- * As PostgreSQL: NaN equals NaN and is greater than every number, -0 equals 0; texts and bytes compare bytewise (C
- * collation); intervals compare as if a month had 30 days and a day 24 hours.
+ * As PostgreSQL: NaN equals NaN and is greater than every number, -0 equals 0; texts and bytes
+ * compare bytewise (C collation); intervals compare as if a month had 30 days and a day 24 hours.
  */
 #include "exec/eval_decimal.h"
 #include "exec/eval_node.h"
@@ -203,7 +203,8 @@ void wr_equal_words(const struct wr_column *a, const struct wr_column *b, const 
                     uint32_t words, uint64_t *equal)
 {
     uint8_t same[WR_BATCH_ROWS_MAX];
-    /* Whole words: a column's storage reaches to WR_BATCH_ROWS_MAX or ends with its rows, so count the last live row. */
+    /* Whole words: a column's storage reaches to WR_BATCH_ROWS_MAX or ends with its rows, so count
+     * the last live row. */
     uint32_t rows = 0;
     for (uint32_t w = words; w-- > 0 && rows == 0;) {
         rows = live[w] == 0 ? 0 : w * 64 + 64 - (uint32_t)__builtin_clzll(live[w]);

@@ -1,5 +1,6 @@
-/* kernel_decimal.c: NUMERIC arithmetic. The binder has chosen the result's precision and scale; a result that does not fit
- * them is an error of the row, one with more digits is rounded half away from zero. */
+/* kernel_decimal.c: NUMERIC arithmetic. The binder has chosen the result's precision and scale; a
+ * result that does not fit them is an error of the row, one with more digits is rounded half away
+ * from zero. */
 #include "exec/eval_decimal.h"
 #include "exec/eval_node.h"
 

@@ -3,12 +3,14 @@
  *   case      = literal | NAME ["<" type ">"] "(" [case {"," case}] ")"
  *   literal   = type ":" value     value: NULL, 'quoted' ('' is a quote), or bare up to , or )
  *   type      = a letter of plan/function.h's signatures; n with precision.scale: n10.2
- *   NAME      = a row of the function table, or AND OR NOT IS_NULL IS_NOT_NULL IS_TRUE IS_FALSE IS_DISTINCT CASE
+ *   NAME      = a row of the function table, or AND OR NOT IS_NULL IS_NOT_NULL IS_TRUE IS_FALSE
+ * IS_DISTINCT CASE
  *               COALESCE NULLIF IN CAST TRY_CAST (those whose type does not follow say it in < >)
  *
- * Each case is evaluated three times: with its literals as constants (so it is folded, where that is possible), with
- * the literals as columns of a batch of many rows, and with those under a selection whose other rows are dead. All
- * must give the expected text: the value's SQL text, NULL, or "!" and the beginning of the row's error.
+ * Each case is evaluated three times: with its literals as constants (so it is folded, where that
+ * is possible), with the literals as columns of a batch of many rows, and with those under a
+ * selection whose other rows are dead. All must give the expected text: the value's SQL text, NULL,
+ * or "!" and the beginning of the row's error.
  */
 #ifndef WR_TESTS_EVAL_TESTING_H
 #define WR_TESTS_EVAL_TESTING_H

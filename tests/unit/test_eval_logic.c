@@ -235,6 +235,8 @@ Test(eval_logic, casts_round_and_refuse_as_in_postgresql)
         { "CAST<i>(j:'\"42\"')", "42" },
         { "CAST<i>(j:'[42]')", "!invalid INTEGER: '[42]'" },
         { "CAST<b>(j:'true')", "true" },
+        { "CAST<s>(j:'\"2024-02-29T12:00:00Z\"')", "2024-02-29T12:00:00Z" },
+        { "CAST<D>(j:'5')", "!invalid DATE: '5'" },
         { "CAST<d>(j:'null')", "NULL" },
         { "CAST<i>(t:NULL)", "NULL" },
         { "CAST<l>(CAST<i>(t:'12'))", "12" },

@@ -232,7 +232,8 @@ Test(eval_text, json)
         { "JSON_GET_INDEX(j:'[1,2,3]', i:-4)", "NULL" },
         { "JSON_GET_INDEX(j:'[1,2,3]', i:3)", "NULL" },
         { "JSON_GET_INDEX(j:'[]', i:0)", "NULL" },
-        { "JSON_GET_INDEX_TEXT(j:'[\"a text longer than a view\"]', i:0)", "a text longer than a view" },
+        { "JSON_GET_INDEX_TEXT(j:'[\"a text longer than a view\"]', i:0)",
+          "a text longer than a view" },
         { "JSON_GET_TEXT(JSON_GET(j:'{\"a\": {\"b\": true}}', t:a), t:b)", "true" },
         { "JSON_TYPEOF(j:'[1]')", "array" },
         { "JSON_TYPEOF(j:' -1')", "number" },
@@ -248,7 +249,8 @@ Test(eval_text, json)
 Test(eval_text, digests_and_encodings)
 {
     static const struct eval_case cases[] = {
-        { "XXHASH64(t:'')", "17241709254077376921" }, /* 0xef46db3751d8e999, the reference's vector */
+        { "XXHASH64(t:'')",
+          "17241709254077376921" }, /* 0xef46db3751d8e999, the reference's vector */
         { "XXHASH64(t:abc)", "4952883123889572249" }, /* 0x44bc2cf5ad770999 */
         { "MD5(t:'')", "d41d8cd98f00b204e9800998ecf8427e" }, /* RFC 1321, A.5 */
         { "MD5(t:abc)", "900150983cd24fb0d6963f7d28e17f72" },
