@@ -20,10 +20,14 @@
 /* Runs BODY with `v` (a value of the C type T) and `row` for each input row. */
 #define EACH_ROW(T, BODY)                                                                          \
     do {                                                                                           \
-        const T *values_ = in->column->values;                                                     \
-        for (uint32_t i_ = 0; i_ < in->count; i_++) {                                              \
-            const T v = values_[in->sel[i_]];                                                      \
-            uint8_t *const row = in->rows[i_];                                                     \
+        /* Locals: for all the compiler knows, a store through row could change in. */             \
+        const T *const values_ = in->column->values;                                               \
+        const uint32_t *const sel_ = in->sel;                                                      \
+        uint8_t *const *const rows_ = in->rows;                                                    \
+        const uint32_t count_ = in->count;                                                         \
+        for (uint32_t i_ = 0; i_ < count_; i_++) {                                                 \
+            const T v = values_[sel_[i_]];                                                         \
+            uint8_t *const row = rows_[i_];                                                        \
             BODY;                                                                                  \
         }                                                                                          \
     } while (0)
@@ -44,8 +48,10 @@
 static void count_update(const struct wr_agg *agg, const struct wr_agg_input *in)
 {
     const uint32_t offset = agg->offset;
-    for (uint32_t i = 0; i < in->count; i++) {
-        STORE(uint64_t, in->rows[i] + offset, LOAD(uint64_t, in->rows[i] + offset) + 1);
+    uint8_t *const *const rows = in->rows;
+    const uint32_t count = in->count;
+    for (uint32_t i = 0; i < count; i++) {
+        STORE(uint64_t, rows[i] + offset, LOAD(uint64_t, rows[i] + offset) + 1);
     }
 }
 

@@ -95,10 +95,13 @@ double wr_agg_to_double(struct wr_type type, const void *value)
 
 #define EXTREME_ROWS(T, BETTER)                                                                    \
     do {                                                                                           \
-        const T *values_ = in->column->values;                                                     \
-        for (uint32_t i_ = 0; i_ < in->count; i_++) {                                              \
-            const T v = values_[in->sel[i_]];                                                      \
-            uint8_t *const row = in->rows[i_];                                                     \
+        const T *const values_ = in->column->values;                                               \
+        const uint32_t *const sel_ = in->sel;                                                      \
+        uint8_t *const *const rows_ = in->rows;                                                    \
+        const uint32_t count_ = in->count;                                                         \
+        for (uint32_t i_ = 0; i_ < count_; i_++) {                                                 \
+            const T v = values_[sel_[i_]];                                                         \
+            uint8_t *const row = rows_[i_];                                                        \
             const T old = LOAD(T, row + offset);                                                   \
             /* No branch: for random values it would be guessed wrong as often as not. */          \
             const bool better = !wr_agg_flag(row, seen) | (BETTER);                                \

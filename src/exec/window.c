@@ -160,12 +160,15 @@ static inline void prefetch_ahead(const struct wr_window *w, uint32_t at, uint32
 static uint32_t find_states(struct wr_window *w, uint32_t count)
 {
     const uint32_t words = w->shape.key_words;
+    const uint64_t *image = w->images;
+    const uint64_t *const hashes = w->hashes;
+    struct wr_cell *const *const cells = w->cells;
+    uint8_t **const states = w->states;
     uint32_t made_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++, image += words) {
         bool made;
         prefetch_ahead(w, i, count);
-        w->states[i] = wr_table_get(&w->cells[i]->table, w->images + (size_t)i * words,
-                                    w->hashes[i], &made);
+        states[i] = wr_table_get(&cells[i]->table, image, hashes[i], &made);
         made_count += made;
     }
     return made_count;

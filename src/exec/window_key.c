@@ -201,9 +201,10 @@ static void image_fixed(const struct wr_window *w, const struct wr_window_key *k
     const size_t step = 8 * (size_t)w->shape.key_words;
     char *into = (char *)w->images + key->offset;
     const uint32_t width = key->width;
+    const uint32_t *const rows = w->rows; /* a local: stores could change w, it seems to gcc */
 #define COPY(WIDTH)                                                                                \
-    for (uint32_t i = 0; i < count; i++) {                                                         \
-        memcpy(into + i * step, values + (size_t)w->rows[i] * (WIDTH), (WIDTH));                   \
+    for (uint32_t i = 0; i < count; i++, into += step) {                                           \
+        memcpy(into, values + (size_t)rows[i] * (WIDTH), (WIDTH));                                 \
     }                                                                                              \
     break
     switch (width) {
@@ -252,9 +253,10 @@ static void image_nulls(const struct wr_window *w, const struct wr_window_key *k
 void wr_window_images(struct wr_window *w, uint32_t count)
 {
     const uint32_t words = w->shape.key_words;
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t word = w->key_bits_word; word < words; word++) {
-            w->images[(size_t)i * words + word] = 0;
+    uint64_t *const images = w->images;
+    for (uint32_t word = w->key_bits_word; word < words; word++) {
+        for (uint32_t i = 0; i < count; i++) {
+            images[(size_t)i * words + word] = 0;
         }
     }
     for (uint32_t k = 0; k < w->key_count; k++) {
@@ -270,8 +272,9 @@ void wr_window_images(struct wr_window *w, uint32_t count)
             image_nulls(w, &w->keys[k], count);
         }
     }
+    uint64_t *const hashes = w->hashes;
     for (uint32_t i = 0; i < count; i++) {
-        w->hashes[i] = wr_table_hash(&w->shape, w->images + (size_t)i * words);
+        hashes[i] = wr_table_hash(&w->shape, images + (size_t)i * words);
     }
 }
 
