@@ -261,6 +261,7 @@ void wr_worker_deinit(struct wr_worker *w)
     free(w->ledger_splits);
     free(w->source_counters);
     free(w->sink_watermark_us);
+    wr_io_destroy(w->io);
     *w = (struct wr_worker){ 0 };
 }
 
@@ -599,9 +600,10 @@ static void *worker_main(void *arg)
     drain_lanes(w);
     wr_gate_wait(&p->gate_end);
     close_parts(w);
-    wr_gate_wait(&p->gate_end);
-    wr_io_destroy(w->io);
-    return NULL;
+    if (w->io != NULL) {
+        wr_io_turn(w->io, 0); /* what closing has cancelled completes here, on the owner */
+    }
+    return NULL; /* the loop outlives the thread: others may still wake it; deinit destroys it */
 }
 
 wr_status wr_worker_start(struct wr_worker *w, struct wr_error *err)
