@@ -4,6 +4,7 @@
 
 #include "weir/source.h"
 
+extern const struct wr_source_ops wr_source_kafka;
 extern const struct wr_source_ops wr_source_file;
 extern const struct wr_source_ops wr_source_datagen;
 

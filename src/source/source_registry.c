@@ -2,6 +2,7 @@
 #include "source/connectors.h"
 
 const struct wr_source_ops *const wr_sources[] = {
+    &wr_source_kafka,
     &wr_source_file,
     &wr_source_datagen,
     NULL,

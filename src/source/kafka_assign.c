@@ -1,0 +1,373 @@
+/* kafka_assign.c: topics and partitions -> splits with a start and an end; groups. */
+#include "source/kafka_source.h"
+
+#include "base/heap.h"
+#include "base/log.h"
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ListOffsets: times that mean the ends of a partition's log (Kafka protocol, ListOffsets request). */
+#define TIME_LATEST (-1)
+#define TIME_EARLIEST (-2)
+
+/* Asking inside a rebalance holds up control: not for long. */
+#define ASK_MS 5000
+
+typedef rd_kafka_topic_partition_list_t partition_list;
+
+wr_status wr_kafka_fail(struct wr_source *s, struct wr_error *err, rd_kafka_resp_err_t code,
+                        const char *what)
+{
+    const bool reach = code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                       code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                       code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+                       code == RD_KAFKA_RESP_ERR__RESOLVE;
+    (void)wr_fail(err, WR_CLASS_FATAL, "%s: %s (brokers %s)", what,
+                  reach ? "no broker could be reached" : rd_kafka_err2str(code), s->brokers);
+    char trouble[sizeof s->trouble];
+    pthread_mutex_lock(&s->lock);
+    memcpy(trouble, s->trouble, sizeof trouble);
+    pthread_mutex_unlock(&s->lock);
+    if (trouble[0] != '\0') {
+        wr_error_detail(err, "%s", trouble);
+    }
+    if (strstr(trouble, "SASL") != NULL) {
+        wr_error_hint(err, "check kafka.sasl.mechanism, kafka.sasl.username and "
+                           "kafka.sasl.password");
+    } else if (strstr(trouble, "SSL") != NULL) {
+        wr_error_hint(err, "check kafka.security.protocol and kafka.ssl.ca.location");
+    } else if (reach) {
+        wr_error_hint(err, "check that brokers names the cluster and that it runs: kcat -L -b %s",
+                      s->brokers);
+    } else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+               code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
+        wr_error_hint(err, "the user needs the right to read the topic (and the group): ask the "
+                           "cluster's administrator for ACLs");
+    }
+    return WR_FAIL;
+}
+
+/* ---- discovery ---- */
+
+static wr_status add_topic(struct wr_source *s, const struct rd_kafka_metadata_topic *topic,
+                           partition_list *list, struct wr_error *err)
+{
+    if (topic->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        char what[300];
+        (void)snprintf(what, sizeof what, "topic %s", topic->topic);
+        const bool missing = topic->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        (void)wr_kafka_fail(s, err, topic->err, what);
+        if (missing) {
+            (void)wr_fail(err, WR_CLASS_FATAL, "topic %s does not exist (brokers %s)",
+                          topic->topic, s->brokers);
+            wr_error_hint(err, "check the name: kcat -L -b %s; or create it: kafka-topics.sh "
+                               "--bootstrap-server %s --create --topic %s",
+                          s->brokers, s->brokers, topic->topic);
+        }
+        return WR_FAIL;
+    }
+    for (int p = 0; p < topic->partition_cnt; p++) {
+        if (rd_kafka_topic_partition_list_find(list, topic->topic, topic->partitions[p].id) ==
+            NULL) {
+            rd_kafka_topic_partition_list_add(list, topic->topic, topic->partitions[p].id);
+        }
+    }
+    return WR_OK;
+}
+
+static wr_status ask_topic(struct wr_source *s, const char *name, int timeout_ms,
+                           partition_list *list, struct wr_error *err)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(s->rk, name, NULL);
+    wr_ensure(topic != NULL, err, WR_CLASS_USER, "'%s' cannot be a topic's name", name);
+    const struct rd_kafka_metadata *metadata = NULL;
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(s->rk, 0, topic, &metadata, timeout_ms);
+    rd_kafka_topic_destroy(topic);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        char what[300];
+        (void)snprintf(what, sizeof what, "cannot read topic %s", name);
+        return wr_kafka_fail(s, err, code, what);
+    }
+    const wr_status status = add_topic(s, &metadata->topics[0], list, err);
+    rd_kafka_metadata_destroy(metadata);
+    return status;
+}
+
+static wr_status ask_pattern(struct wr_source *s, const char *pattern, int timeout_ms,
+                             partition_list *list, struct wr_error *err)
+{
+    regex_t regex;
+    wr_ensure(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) == 0, err, WR_CLASS_USER,
+              "topic = '%s' is not a regular expression", pattern);
+    const struct rd_kafka_metadata *metadata = NULL;
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(s->rk, 1, NULL, &metadata, timeout_ms);
+    wr_status status = WR_OK;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        status = wr_kafka_fail(s, err, code, "cannot list topics");
+    } else {
+        for (int t = 0; t < metadata->topic_cnt && status == WR_OK; t++) {
+            const struct rd_kafka_metadata_topic *topic = &metadata->topics[t];
+            if (topic->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                regexec(&regex, topic->topic, 0, NULL, 0) == 0) {
+                status = add_topic(s, topic, list, err);
+            }
+        }
+        rd_kafka_metadata_destroy(metadata);
+    }
+    regfree(&regex);
+    return status;
+}
+
+wr_status wr_kafka_discover(struct wr_source *s, int timeout_ms, partition_list **out,
+                            struct wr_error *err)
+{
+    partition_list *list = rd_kafka_topic_partition_list_new(16);
+    wr_status status = WR_OK;
+    for (uint32_t t = 0; t < s->topic_count && status == WR_OK; t++) {
+        const char *name = s->topics[t];
+        status = name[0] == '^' ? ask_pattern(s, name, timeout_ms, list, err)
+                                : ask_topic(s, name, timeout_ms, list, err);
+    }
+    if (status == WR_OK && list->cnt == 0 && s->split_count == 0) {
+        status = wr_fail(err, WR_CLASS_FATAL, "no topic matches (brokers %s)", s->brokers);
+        wr_error_hint(err, "the topics are listed by: kcat -L -b %s", s->brokers);
+    }
+    if (status != WR_OK) {
+        rd_kafka_topic_partition_list_destroy(list);
+        return status;
+    }
+    rd_kafka_topic_partition_list_sort(list, NULL, NULL);
+    *out = list;
+    return WR_OK;
+}
+
+/* ---- starts and ends ---- */
+
+/* Sets each partition's offset to that of a time (or TIME_...). */
+static wr_status offsets_at(struct wr_source *s, partition_list *list, int64_t time,
+                            struct wr_error *err)
+{
+    if (list->cnt == 0) {
+        return WR_OK;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = time;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(s->rk, list, WR_KAFKA_OPEN_MS);
+    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        code = list->elems[i].err;
+    }
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? WR_OK
+               : wr_kafka_fail(s, err, code, "cannot ask for the partitions' offsets");
+}
+
+/* Where the group has come to: partitions with an offset get it, the others keep a negative one. */
+static wr_status committed_offsets(struct wr_source *s, partition_list *list, struct wr_error *err)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
+    }
+    const rd_kafka_resp_err_t code = rd_kafka_committed(s->rk, list, ASK_MS);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? WR_OK
+               : wr_kafka_fail(s, err, code, "cannot ask for the group's offsets");
+}
+
+/* Fills list's offsets with where each partition begins. */
+static wr_status find_starts(struct wr_source *s, partition_list *list, bool later,
+                             struct wr_error *err)
+{
+    const bool by_group = s->group != NULL && (later || s->start == WR_KAFKA_COMMITTED);
+    partition_list *fresh = rd_kafka_topic_partition_list_copy(list);
+    int64_t time = TIME_EARLIEST;
+    if (!later || s->group != NULL) { /* partitions made after the start are read from their beginning */
+        time = s->start == WR_KAFKA_LATEST ? TIME_LATEST
+                                           : (s->start == WR_KAFKA_TIME ? s->start_ms : time);
+    }
+    wr_status status = offsets_at(s, fresh, time, err);
+    for (int i = 0; i < fresh->cnt && status == WR_OK; i++) {
+        if (fresh->elems[i].offset < 0) { /* no message since that time */
+            partition_list *one = rd_kafka_topic_partition_list_new(1);
+            rd_kafka_topic_partition_list_add(one, fresh->elems[i].topic,
+                                              fresh->elems[i].partition);
+            status = offsets_at(s, one, TIME_LATEST, err);
+            fresh->elems[i].offset = one->elems[0].offset;
+            rd_kafka_topic_partition_list_destroy(one);
+        }
+    }
+    if (status == WR_OK && by_group) {
+        status = committed_offsets(s, list, err);
+    }
+    for (int i = 0; i < list->cnt && status == WR_OK; i++) {
+        if (!by_group || list->elems[i].offset < 0) {
+            list->elems[i].offset = fresh->elems[i].offset;
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(fresh);
+    return status;
+}
+
+/* ---- splits ---- */
+
+/* Under lock. */
+static struct wr_kafka_split *find_split(struct wr_source *s, const char *topic, int32_t partition)
+{
+    for (uint32_t i = 0; i < s->split_count; i++) {
+        if (s->splits[i]->partition == partition && strcmp(s->splits[i]->topic, topic) == 0) {
+            return s->splits[i];
+        }
+    }
+    return NULL;
+}
+
+/* Under lock. */
+static struct wr_kafka_split *make_split(struct wr_source *s, const char *topic, int32_t partition)
+{
+    struct wr_kafka_split *split = wr_calloc(1, sizeof *split);
+    split->index = s->split_count;
+    split->worker = split->index % s->env.workers;
+    split->topic = wr_strdup(topic);
+    split->partition = partition;
+    split->name = wr_malloc(strlen(topic) + 16);
+    (void)snprintf(split->name, strlen(topic) + 16, "%s/%d", topic, partition);
+    s->splits = wr_realloc(s->splits, (s->split_count + 1) * sizeof(struct wr_kafka_split *));
+    s->splits[s->split_count++] = split;
+    return split;
+}
+
+/* Under lock: the reader is told with its next poll. */
+static void put_mail(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail)
+{
+    s->mail[split->worker] += split->mail == 0;
+    split->mail |= mail;
+}
+
+/* Under lock. */
+static void open_split(struct wr_source *s, const rd_kafka_topic_partition_t *at, int64_t end)
+{
+    struct wr_kafka_split *split = find_split(s, at->topic, at->partition);
+    if (split == NULL) {
+        split = make_split(s, at->topic, at->partition);
+    }
+    split->assigned = true;
+    split->start = at->offset;
+    split->position = at->offset;
+    split->end = end;
+    split->ended = false;
+    split->paused = false;
+    s->open_ends++;
+    put_mail(s, split, WR_KAFKA_MAIL_OPEN);
+}
+
+/* Before the assignment: no message may come into the client's common queue. */
+static void forward(struct wr_source *s, const rd_kafka_topic_partition_t *at)
+{
+    pthread_mutex_lock(&s->lock);
+    const uint32_t worker = find_split(s, at->topic, at->partition)->worker;
+    pthread_mutex_unlock(&s->lock);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(s->rk, at->topic, at->partition);
+    rd_kafka_queue_forward(queue, s->queues[worker]);
+    rd_kafka_queue_destroy(queue);
+}
+
+static wr_status assign_now(struct wr_source *s, partition_list *list, struct wr_error *err)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (s->group != NULL && strcmp(rd_kafka_rebalance_protocol(s->rk), "COOPERATIVE") != 0) {
+        code = rd_kafka_assign(s->rk, list);
+    } else {
+        rd_kafka_error_t *error = rd_kafka_incremental_assign(s->rk, list);
+        if (error != NULL) {
+            code = rd_kafka_error_code(error);
+            rd_kafka_error_destroy(error);
+        }
+    }
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? WR_OK
+               : wr_kafka_fail(s, err, code, "cannot assign partitions");
+}
+
+wr_status wr_kafka_assign(struct wr_source *s, partition_list *list, bool later,
+                          struct wr_error *err)
+{
+    partition_list *ends = rd_kafka_topic_partition_list_copy(list);
+    wr_status status = s->env.bounded ? offsets_at(s, ends, TIME_LATEST, err) : WR_OK;
+    if (status == WR_OK) {
+        status = find_starts(s, list, later, err);
+    }
+    if (status == WR_OK) {
+        /* Announced before any reader can see the first of them. */
+        wr_open_gate_announce(&s->gate, (uint32_t)list->cnt);
+        pthread_mutex_lock(&s->lock);
+        for (int i = 0; i < list->cnt; i++) {
+            open_split(s, &list->elems[i], s->env.bounded ? ends->elems[i].offset : INT64_MAX);
+        }
+        s->assigned_once = true;
+        pthread_mutex_unlock(&s->lock);
+        for (int i = 0; i < list->cnt; i++) {
+            forward(s, &list->elems[i]);
+        }
+        status = assign_now(s, list, err);
+        for (uint32_t w = 0; w < s->env.workers; w++) {
+            s->env.wake(s->env.wake_ctx, w);
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(ends);
+    return status;
+}
+
+void wr_kafka_revoke(struct wr_source *s, const partition_list *list)
+{
+    uint32_t never_opened = 0;
+    pthread_mutex_lock(&s->lock);
+    for (int i = 0; i < list->cnt; i++) {
+        struct wr_kafka_split *split =
+            find_split(s, list->elems[i].topic, list->elems[i].partition);
+        if (split == NULL || !split->assigned) {
+            continue;
+        }
+        split->assigned = false;
+        s->open_ends -= !split->ended;
+        split->ended = true;
+        if ((split->mail & WR_KAFKA_MAIL_OPEN) != 0) {
+            split->mail &= ~(uint32_t)WR_KAFKA_MAIL_OPEN; /* came and went between two polls */
+            s->mail[split->worker] -= split->mail == 0;
+            never_opened++;
+        } else {
+            put_mail(s, split, WR_KAFKA_MAIL_REVOKED);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    wr_open_gate_confirm(&s->gate, never_opened);
+    for (uint32_t w = 0; w < s->env.workers; w++) {
+        s->env.wake(s->env.wake_ctx, w);
+    }
+}
+
+void wr_kafka_rebalance_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code, partition_list *list,
+                           void *opaque)
+{
+    struct wr_source *s = opaque;
+    const bool cooperative = strcmp(rd_kafka_rebalance_protocol(rk), "COOPERATIVE") == 0;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !s->closing) {
+        const bool later = s->assigned_once;
+        wr_log_info("kafka", "group %s: %d partitions assigned", s->group, list->cnt);
+        if (wr_kafka_assign(s, list, later, &s->failure) != WR_OK) {
+            rd_kafka_assign(rk, NULL); /* the failure ends the run with the next tick */
+        }
+        return;
+    }
+    wr_log_info("kafka", "group %s: %d partitions revoked%s", s->group, list->cnt,
+                rd_kafka_assignment_lost(rk) ? " (the assignment was lost)" : "");
+    wr_kafka_revoke(s, list);
+    if (cooperative) {
+        rd_kafka_error_t *error = rd_kafka_incremental_unassign(rk, list);
+        if (error != NULL) {
+            rd_kafka_error_destroy(error); /* they are gone already */
+        }
+    } else {
+        rd_kafka_assign(rk, NULL);
+    }
+}

@@ -1,0 +1,114 @@
+/* kafka_source.h: what the parts of the connector 'kafka' share.
+ *
+ *   kafka.c         options, open, upkeep, commit, lag, close
+ *   kafka_conf.c    options -> librdkafka's configuration
+ *   kafka_assign.c  topics and partitions -> splits with a start and an end; groups
+ *   kafka_reader.c  a worker's queue -> records
+ *
+ * One client per source. Each worker has a queue; a partition's queue is forwarded to its worker's before the partition is
+ * assigned, so that no message is ever seen elsewhere. A queue's eventfd wakes the worker's loop.
+ * A split is a partition: it keeps its number and its worker also when it is revoked and comes back.
+ *
+ * Threads: librdkafka's own threads stay behind its queues (only the log callback runs on them). Control runs
+ * open, tick (callbacks: rebalance, errors), commit, lag, close. What control and workers share is under `lock`; fields of a
+ * split marked "reader" are its reader's alone.
+ */
+#ifndef WR_SOURCE_KAFKA_SOURCE_H
+#define WR_SOURCE_KAFKA_SOURCE_H
+
+#include "source/source_gate.h"
+#include <librdkafka/rdkafka.h>
+
+/* How long the brokers may take to answer when the source is opened. */
+#define WR_KAFKA_OPEN_MS 10000
+
+enum wr_kafka_start { WR_KAFKA_EARLIEST, WR_KAFKA_LATEST, WR_KAFKA_COMMITTED, WR_KAFKA_TIME };
+
+enum wr_kafka_mail { WR_KAFKA_MAIL_OPEN = 1, WR_KAFKA_MAIL_REVOKED = 2 };
+
+struct wr_kafka_split {
+    uint32_t index;
+    uint32_t worker;
+    char *topic;
+    int32_t partition;
+    char *name; /* "topic/partition" */
+    /* Under lock. */
+    uint32_t mail;    /* what its reader has not yet told */
+    bool assigned;
+    bool ended;       /* bounded: read up to end */
+    bool paused;      /* bounded: ended, and no longer fetched */
+    int64_t start;    /* where the assignment begins */
+    int64_t end;      /* bounded: offset after the last message at open; else INT64_MAX */
+    int64_t position; /* next to be read: for lag */
+    /* Reader. */
+    bool open;
+    bool caught_up; /* told since the last rows */
+    int64_t reads_to;
+};
+
+struct wr_source {
+    struct wr_source_env env;
+    const char *brokers; /* as given, for messages */
+    const char *group;   /* NULL: partitions are assigned by ourselves */
+    enum wr_kafka_start start;
+    int64_t start_ms;
+    bool start_given;
+    const char *const *topics; /* names, and patterns that begin with ^ */
+    uint32_t topic_count;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t **queues; /* per worker */
+    struct wr_open_gate gate;
+
+    pthread_mutex_t lock;
+    struct wr_kafka_split **splits; /* stable pointers; the array grows under lock */
+    uint32_t split_count;
+    uint32_t *mail; /* per worker: how many of its splits have mail */
+    uint32_t open_ends; /* bounded: splits assigned and not ended */
+    bool assigned_once;
+    char trouble[256];  /* the last error that librdkafka logged */
+    bool down;          /* no broker can be reached */
+
+    /* Control. */
+    bool down_told;
+    bool closing;
+    int64_t refreshed_ns;
+    struct wr_error failure; /* from a callback; cls NONE: none */
+    rd_kafka_topic_partition_list_t *committed; /* last positions given to commit */
+};
+
+/* kafka_conf.c */
+extern const struct wr_option wr_kafka_options[];
+/* Each kafka.<property> is known, well-formed and not Weir's own. bad_at: the culprit. */
+WR_NODISCARD wr_status wr_kafka_check(const struct wr_plan_source *plan, uint32_t *bad_at,
+                                      struct wr_error *err);
+/* Fills brokers, group, start, topics. */
+WR_NODISCARD wr_status wr_kafka_read_options(struct wr_source *s, struct wr_error *err);
+WR_NODISCARD wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t **conf,
+                                          struct wr_error *err);
+
+/* kafka_assign.c; @thread control */
+/* Finds the topics' partitions; all: also those that have splits already. */
+WR_NODISCARD wr_status wr_kafka_discover(struct wr_source *s, int timeout_ms,
+                                         rd_kafka_topic_partition_list_t **list,
+                                         struct wr_error *err);
+/* Gives the partitions splits, starts and ends, forwards their queues and assigns them. later: found after the start. */
+WR_NODISCARD wr_status wr_kafka_assign(struct wr_source *s,
+                                       rd_kafka_topic_partition_list_t *list, bool later,
+                                       struct wr_error *err);
+/* Marks their splits revoked. */
+void wr_kafka_revoke(struct wr_source *s, const rd_kafka_topic_partition_list_t *list);
+void wr_kafka_rebalance_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                           rd_kafka_topic_partition_list_t *list, void *opaque);
+/* Fills err from an answer, with what librdkafka logged last as the detail. */
+wr_status wr_kafka_fail(struct wr_source *s, struct wr_error *err, rd_kafka_resp_err_t code,
+                        const char *what);
+
+/* kafka_reader.c; @thread worker */
+wr_status wr_kafka_reader_open(struct wr_reader **out, struct wr_source *s, uint32_t worker,
+                               struct wr_io *io, struct wr_error *err);
+wr_status wr_kafka_reader_poll(struct wr_reader *r, struct wr_time now, struct wr_batch *batch,
+                               struct wr_poll *out, struct wr_error *err);
+int64_t wr_kafka_reader_deadline_ns(const struct wr_reader *r);
+void wr_kafka_reader_close(struct wr_reader *r);
+
+#endif
