@@ -5,8 +5,9 @@
  * expression is a bare column) and stay valid until its next eval or destroy, except long texts
  * made by it, which lie in the arena given to eval. Threads: one.
  * Texts of a result longer than a view lie in the arena, or are part of an argument's text and
- * borrow it: from the input batch (records, its arena) or from a constant of the plan. So who keeps a
- * result keeps the batch (as parent) and the plan, as with a bare column.
+ * borrow it: from the input batch (records, its arena), a constant of the plan, or one that was
+ * folded, which lies in the evaluator. So who keeps a result keeps the batch (as parent), the plan
+ * and the evaluator.
  * The plan's expressions must outlive the evaluator.
  * Invariants:
  *   (1) all rows 0..rows-1 of the result hold defined bytes; rows outside the selection or NULL
