@@ -46,6 +46,7 @@ struct wr_http_server {
     uint32_t connections;   /* that a thread serves now */
     int64_t last_log_ns;    /* CivetWeb's complaints are told once a second at most */
     uint32_t unlogged;
+    bool started; /* until then the error that start returns says it all */
 };
 
 /* What CivetWeb keeps for us with a connection while a handler runs. */
@@ -322,12 +323,12 @@ static int log_message(const struct mg_connection *connection, const char *messa
     }
     const int64_t now_ns = wr_clock_now().mono_ns;
     pthread_mutex_lock(&server->lock);
-    const bool tell = server->last_log_ns == 0 || now_ns - server->last_log_ns >= WR_NS_PER_S;
+    const bool tell = server->started && (server->last_log_ns == 0 || now_ns - server->last_log_ns >= WR_NS_PER_S);
     if (tell) {
         server->last_log_ns = now_ns;
         unlogged = server->unlogged;
         server->unlogged = 0;
-    } else {
+    } else if (server->started) {
         server->unlogged++;
     }
     pthread_mutex_unlock(&server->lock);
@@ -417,6 +418,9 @@ wr_status wr_http_server_start(struct wr_http_server **into, const char *text, s
         wr_http_server_stop(server);
         return listen_failed(text, &address, said, err);
     }
+    pthread_mutex_lock(&server->lock);
+    server->started = true;
+    pthread_mutex_unlock(&server->lock);
     snprintf(server->address, sizeof(server->address), address.bracketed ? "[%s]:%d" : "%s:%d", address.host,
              bound.port);
     *into = server;
