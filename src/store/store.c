@@ -10,6 +10,7 @@ const struct wr_option wr_store_options[] = { WR_STORE_OPTION_ROWS, { .name = NU
 /* The first row whose scheme begins the URL; a URL without a scheme is a path. */
 static const struct wr_store_ops *const rows[] = {
     &wr_store_local_ops,
+    &wr_store_s3_ops,
 };
 
 static wr_status find(const char *url, const struct wr_store_ops **ops, struct wr_error *err)

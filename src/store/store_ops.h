@@ -40,6 +40,7 @@ struct wr_upload {
     const struct wr_store_ops *ops;
 };
 
+extern const struct wr_store_ops wr_store_s3_ops;    /* store_s3.c: s3:// */
 extern const struct wr_store_ops wr_store_local_ops; /* store_local.c: file:// and plain paths */
 
 #endif

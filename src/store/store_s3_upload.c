@@ -1,0 +1,343 @@
+/* store_s3_upload.c: an object in parts. Parts go out while the caller still writes, a few at a time; all of them are at the
+ * server when prepare returns; the request that completes the upload is its publication.
+ *
+ * States: writing -> [prepare] -> prepared -> [publish] -> published; any -> [close] -> gone.
+ * Invariants:
+ *   (1) a slot's body is not touched while its call is under way
+ *   (2) every part that was sent has its ETag in etags once the upload is prepared, in order of part numbers
+ *   (3) close aborts only what nobody tried to publish: a completion whose answer was lost may have happened, and a
+ *       prepared upload that was committed must stay completable
+ * Several uploads of one store may be under way: whoever waits on the client handles the others' parts too.
+ */
+#include "store/store_s3.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One being filled, three on their way: enough to keep a link busy, at 32 MiB with parts of the usual size. */
+#define SLOTS 4
+#define PARTS_MAX 10000 /* S3's limit */
+#define ETAG_BYTES 80   /* quotes and 32 hex digits as a rule */
+
+struct s3_upload;
+
+struct slot {
+    struct s3_upload *upload;
+    struct wr_http_call call;
+    struct wr_buf body;
+    char number[8]; /* 1.., as text */
+    uint32_t part;  /* number - 1 */
+    struct wr_retry retry;
+    bool under_way;
+};
+
+struct s3_upload {
+    struct wr_upload base;
+    struct s3_store *store;
+    char *key;
+    char *upload_id; /* NULL: not begun at the server */
+    char put_id[WR_S3_PUT_ID_BYTES];
+    struct slot slots[SLOTS];
+    uint32_t filling; /* the slot that write appends to */
+    uint32_t part_count;
+    uint32_t under_way;
+    struct wr_buf etags; /* ETAG_BYTES for each part, NUL-terminated */
+    uint64_t part_bytes; /* grows with the object, so that PARTS_MAX are enough for 5 TiB */
+    bool prepared, publishing, published;
+    bool failed; /* failure says why */
+    struct wr_error failure;
+};
+
+wr_status wr_s3_upload_open(struct wr_upload **into, struct wr_store *base, const char *key, struct wr_error *err)
+{
+    struct s3_store *store = (struct s3_store *)base;
+    WR_TRY(wr_s3_check_key(store, key, err));
+    struct s3_upload *upload = wr_calloc(1, sizeof(*upload));
+    upload->base.ops = &wr_store_s3_ops;
+    upload->store = store;
+    upload->key = wr_strdup(key);
+    upload->part_bytes = store->part_bytes;
+    wr_s3_put_id(store, upload->put_id);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        upload->slots[i].upload = upload;
+        upload->slots[i].call.ctx = &upload->slots[i];
+    }
+    *into = &upload->base;
+    return WR_OK;
+}
+
+static wr_status begin_at_server(struct s3_upload *upload, struct wr_error *err)
+{
+    struct s3_store *store = upload->store;
+    const struct s3_ask ask = { .method = "POST",
+                                .key = upload->key,
+                                .query = { { "uploads", "" } },
+                                .query_count = 1,
+                                .headers = { { WR_S3_PUT_ID, upload->put_id } },
+                                .header_count = 1 };
+    struct wr_buf id = { 0 };
+    (void)wr_s3_ask(store, &ask);
+    if (store->call.status != 200) {
+        return wr_s3_fail(store, &ask, &store->call, "begin an upload", err);
+    }
+    const struct wr_slice xml = { store->call.response.data, store->call.response.bytes };
+    if (!wr_s3_xml_text(xml, "UploadId", &id) || id.bytes == 0 || id.bytes > 2000) {
+        wr_buf_deinit(&id);
+        return wr_fail(err, WR_CLASS_FATAL, "%s: cannot begin an upload: the answer names no UploadId", store->url);
+    }
+    upload->upload_id = wr_strdup(wr_buf_cstr(&id));
+    wr_buf_deinit(&id);
+    return WR_OK;
+}
+
+/* --- parts ---------------------------------------------------------------------------------------- */
+
+static struct s3_ask part_ask(const struct slot *slot)
+{
+    return (struct s3_ask){ .method = "PUT",
+                            .key = slot->upload->key,
+                            .query = { { "partNumber", slot->number }, { "uploadId", slot->upload->upload_id } },
+                            .query_count = 2,
+                            .body = slot->body.data,
+                            .body_bytes = slot->body.bytes };
+}
+
+static void send_slot(struct slot *slot)
+{
+    const struct s3_ask ask = part_ask(slot);
+    wr_s3_sign(slot->upload->store, &ask, &slot->call);
+    wr_http_begin(slot->upload->store->client, &slot->call);
+}
+
+static void part_arrived(struct slot *slot)
+{
+    struct s3_upload *upload = slot->upload;
+    const struct wr_slice etag = wr_http_call_answer(&slot->call, "ETag");
+    slot->under_way = false;
+    upload->under_way--;
+    if (etag.bytes == 0 || etag.bytes >= ETAG_BYTES || memchr(etag.data, '<', etag.bytes) != NULL ||
+        memchr(etag.data, '&', etag.bytes) != NULL) {
+        upload->failed = true;
+        (void)wr_fail(&upload->failure, WR_CLASS_FATAL, "%s: a part was taken without a usable ETag", upload->store->url);
+        return;
+    }
+    char *into = upload->etags.data + (size_t)slot->part * ETAG_BYTES;
+    memcpy(into, etag.data, etag.bytes);
+    into[etag.bytes] = '\0';
+    slot->body.bytes = 0; /* (1) over */
+}
+
+/* One part's call has ended, in whatever way. */
+static void part_done(struct slot *slot)
+{
+    struct s3_upload *upload = slot->upload;
+    const struct s3_ask ask = part_ask(slot);
+    bool open_outcome = false; /* the same part may be sent twice */
+    if (slot->call.status == 200) {
+        part_arrived(slot);
+    } else if (!upload->failed && wr_s3_again(upload->store, &slot->retry, &ask, &slot->call, &open_outcome)) {
+        send_slot(slot);
+    } else {
+        slot->under_way = false;
+        upload->under_way--;
+        if (!upload->failed) {
+            upload->failed = true;
+            (void)wr_s3_fail(upload->store, &ask, &slot->call, "upload a part", &upload->failure);
+        }
+    }
+}
+
+static void wait_for_a_part(struct s3_store *store)
+{
+    struct wr_http_call *call = wr_http_wait_any(store->client);
+    if (call != NULL) {
+        part_done(call->ctx);
+    }
+}
+
+static wr_status check(const struct s3_upload *upload, struct wr_error *err)
+{
+    if (upload->failed && err != NULL) {
+        *err = upload->failure;
+    }
+    return upload->failed ? WR_FAIL : WR_OK;
+}
+
+/* Sends what the filling slot holds as the next part. */
+static wr_status send_part(struct s3_upload *upload, struct wr_error *err)
+{
+    struct slot *slot = &upload->slots[upload->filling];
+    wr_ensure(upload->part_count < PARTS_MAX, err, WR_CLASS_FATAL, "%s: an object of more than %d parts: raise part_size",
+              upload->store->url, PARTS_MAX);
+    if (upload->upload_id == NULL) {
+        WR_TRY(begin_at_server(upload, err));
+    }
+    slot->part = upload->part_count++;
+    snprintf(slot->number, sizeof(slot->number), "%u", slot->part + 1);
+    memset(wr_buf_reserve(&upload->etags, ETAG_BYTES), 0, ETAG_BYTES);
+    upload->etags.bytes += ETAG_BYTES;
+    slot->retry = upload->store->retry;
+    wr_rand_seed(&slot->retry.rand, wr_rand_entropy());
+    slot->under_way = true;
+    upload->under_way++;
+    send_slot(slot);
+    /* Doubled now and then, 10,000 parts of 8 MiB would hold 80 GB, of these 5 TiB. */
+    if (upload->part_count % 1000 == 0 && upload->part_bytes <= UINT64_C(1) << 29) {
+        upload->part_bytes *= 2;
+    }
+    return WR_OK;
+}
+
+/* Makes filling a slot that is free. */
+static wr_status next_slot(struct s3_upload *upload, struct wr_error *err)
+{
+    while (!upload->failed) {
+        for (uint32_t i = 0; i < SLOTS; i++) {
+            if (!upload->slots[i].under_way) {
+                upload->filling = i;
+                wr_assert(upload->slots[i].body.bytes == 0);
+                return check(upload, err);
+            }
+        }
+        wait_for_a_part(upload->store);
+    }
+    return check(upload, err);
+}
+
+wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t bytes, struct wr_error *err)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    const char *from = data;
+    wr_assert(!upload->prepared);
+    WR_TRY(check(upload, err));
+    while (bytes > 0) {
+        struct wr_buf *body = &upload->slots[upload->filling].body;
+        const uint64_t room = upload->part_bytes > body->bytes ? upload->part_bytes - body->bytes : 0;
+        const size_t taken = bytes < room ? bytes : (size_t)room;
+        wr_buf_append(body, from, taken); /* (1): filling is not under way */
+        from += taken;
+        bytes -= taken;
+        if (body->bytes >= upload->part_bytes) {
+            WR_TRY(send_part(upload, err));
+            WR_TRY(next_slot(upload, err));
+        }
+    }
+    if (upload->under_way > 0) {
+        wr_http_turn(upload->store->client);
+    }
+    return WR_OK;
+}
+
+wr_status wr_s3_upload_prepare(struct wr_upload *base, struct wr_error *err)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    wr_assert(!upload->prepared);
+    WR_TRY(check(upload, err));
+    /* An empty object is one empty part. */
+    if (upload->slots[upload->filling].body.bytes > 0 || upload->part_count == 0) {
+        WR_TRY(send_part(upload, err));
+    }
+    while (upload->under_way > 0) {
+        wait_for_a_part(upload->store);
+    }
+    WR_TRY(check(upload, err));
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        wr_buf_deinit(&upload->slots[i].body);
+        wr_http_call_deinit(&upload->slots[i].call);
+    }
+    upload->prepared = true; /* (2) */
+    return WR_OK;
+}
+
+/* --- publication ---------------------------------------------------------------------------------- */
+
+static void append_completion(const struct s3_upload *upload, struct wr_buf *xml)
+{
+    wr_buf_text(xml, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for (uint32_t i = 0; i < upload->part_count; i++) {
+        wr_buf_printf(xml, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", i + 1,
+                      upload->etags.data + (size_t)i * ETAG_BYTES);
+    }
+    wr_buf_text(xml, "</CompleteMultipartUpload>");
+}
+
+wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    struct s3_store *store = upload->store;
+    struct wr_buf xml = { 0 };
+    wr_assert(upload->prepared);
+    if (upload->published) {
+        return WR_OK;
+    }
+    append_completion(upload, &xml);
+    const struct s3_ask ask = { .method = "POST",
+                                .key = upload->key,
+                                .query = { { "uploadId", upload->upload_id } },
+                                .query_count = 1,
+                                .headers = { { "Content-Type", "application/xml" } },
+                                .header_count = 1,
+                                .body = xml.data,
+                                .body_bytes = xml.bytes };
+    upload->publishing = true; /* (3) */
+    const bool open_outcome = wr_s3_ask(store, &ask);
+    /* S3 sends 200 before it has finished, and then perhaps an <Error>. */
+    struct wr_slice rest = { store->call.response.data, store->call.response.bytes }, inside;
+    const bool refused = store->call.status != 200 || wr_s3_xml_next(&rest, "Error", &inside);
+    wr_status published = WR_OK;
+    if (refused) {
+        const bool gone = wr_s3_is_error(&store->call, "NoSuchUpload");
+        published = wr_s3_fail(store, &ask, &store->call, "publish an upload", err);
+        if ((gone || open_outcome) && wr_s3_whose(store, upload->key, upload->put_id, NULL) == WR_OK) {
+            published = WR_OK; /* an attempt whose answer was lost had done it */
+        }
+    }
+    upload->published = published == WR_OK;
+    wr_buf_deinit(&xml);
+    return published;
+}
+
+static void abort_at_server(struct s3_upload *upload)
+{
+    struct s3_store *store = upload->store;
+    const struct s3_ask ask = { .method = "DELETE",
+                                .key = upload->key,
+                                .query = { { "uploadId", upload->upload_id } },
+                                .query_count = 1 };
+    const struct wr_retry usual = store->retry;
+    store->retry.attempts_max = usual.attempts_max < 3 ? usual.attempts_max : 3; /* nobody waits for it gladly */
+    (void)wr_s3_ask(store, &ask);
+    store->retry = usual;
+    const int status = store->call.status;
+    if (status != 204 && status != 200 && status != 404) {
+        wr_log_warn("s3", "%s: the parts of an abandoned upload stay at the server (%d %.100s); a lifecycle rule "
+                          "AbortIncompleteMultipartUpload removes them",
+                    store->url, status, store->call.problem);
+    }
+}
+
+void wr_s3_upload_close(struct wr_upload *base)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        struct slot *slot = &upload->slots[i];
+        if (slot->under_way) {
+            wr_http_cancel(upload->store->client, &slot->call);
+        }
+        wr_http_call_deinit(&slot->call);
+        wr_buf_deinit(&slot->body);
+    }
+    if (upload->upload_id != NULL && !upload->publishing) { /* (3) */
+        abort_at_server(upload);
+    }
+    wr_buf_deinit(&upload->etags);
+    free(upload->upload_id);
+    free(upload->key);
+    free(upload);
+}
