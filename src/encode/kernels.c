@@ -194,6 +194,43 @@ static void mark(const uint32_t *values, uint32_t count, uint8_t *used)
     }
 }
 
+static bool is_hex(const uint8_t *bytes, uint32_t count, uint8_t first_letter)
+{
+    uint8_t bad = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t digit = (uint8_t)(bytes[i] - '0') > 9;
+        const uint8_t letter = (uint8_t)(bytes[i] - first_letter) > 5;
+        bad |= digit & letter;
+    }
+    return bad == 0;
+}
+
+static inline uint8_t hex_value(uint8_t digit)
+{
+    return (uint8_t)((digit & 15) + (digit >> 6) * 9);
+}
+
+static uint32_t pack_hex(const uint8_t *digits, uint32_t count, uint8_t *out)
+{
+    const uint32_t bytes = count / 2 + 1;
+    uint32_t left = count;
+    for (; left >= 8; left -= 8, out += 4) {
+        uint64_t v;
+        memcpy(&v, digits + left - 8, 8);
+        v = (v & 0x0f0f0f0f0f0f0f0fULL) + (v >> 6 & 0x0101010101010101ULL) * 9;
+        /* Two digits to a byte, the earlier one above; four bytes together; the last one first. */
+        v = (v << 4 | v >> 8) & 0x00ff00ff00ff00ffULL;
+        v = (v | v >> 8) & 0x0000ffff0000ffffULL;
+        v = v | v >> 16;
+        store32(out, __builtin_bswap32((uint32_t)v));
+    }
+    for (; left >= 2; left -= 2) {
+        *out++ = (uint8_t)(hex_value(digits[left - 1]) | hex_value(digits[left - 2]) << 4);
+    }
+    *out = left == 1 ? (uint8_t)(hex_value(digits[0]) | 0x10) : 0x01;
+    return bytes;
+}
+
 const struct wr_kernels WR_KERNELS = {
     .bounds_i32 = bounds_i32,
     .bounds_u32 = bounds_u32,
@@ -207,4 +244,6 @@ const struct wr_kernels WR_KERNELS = {
     .split4 = split4,
     .split8 = split8,
     .mark = mark,
+    .is_hex = is_hex,
+    .pack_hex = pack_hex,
 };

@@ -8,6 +8,7 @@
 #ifndef WR_ENCODE_KERNELS_H
 #define WR_ENCODE_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,11 @@ struct wr_kernels {
     void (*split8)(const uint8_t *values, uint32_t count, uint8_t *out);
     /* used[values[i]] = 1. */
     void (*mark)(const uint32_t *values, uint32_t count, uint8_t *used);
+    /* All bytes are 0 to 9 or one of the six letters from first_letter on. */
+    bool (*is_hex)(const uint8_t *bytes, uint32_t count, uint8_t first_letter);
+    /* The digits' values as a Huffman stream of four bits each: last digit first, then the bit that marks the end.
+     * Returns bytes written: count / 2 + 1. */
+    uint32_t (*pack_hex)(const uint8_t *digits, uint32_t count, uint8_t *out);
 };
 
 extern const struct wr_kernels wr_kernels_baseline;

@@ -151,6 +151,9 @@ static void stage_views(struct wr_parquet_column *c, const struct wr_view *views
     c->lengths.bytes += count * sizeof *lengths;
     char *to = wr_buf_reserve(&c->stage, bytes + TEXT_SLACK);
     for (uint32_t i = 0; i < count; i++) {
+        if (i + WR_DICT_PREFETCH < count) {
+            wr_view_prefetch(&views[i + WR_DICT_PREFETCH]);
+        }
         copy_text(to, &views[i]);
         to += views[i].bytes;
     }

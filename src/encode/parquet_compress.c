@@ -3,16 +3,17 @@
 #include "encode/parquet_compress.h"
 
 #include "base/heap.h"
+#include "encode/hex_frame.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <zstd.h>
 
 #define COMPRESS_TRUST_PAGES 15u
-#define FRAME_BLOCK_BYTES    (128u << 10) /* Block_Maximum_Size, RFC 8878 section 3.1.1.2.4 */
 #define SAMPLE_BYTES         (16u << 10)
 
 struct wr_compressor {
+    const struct wr_kernels *kernels;
     ZSTD_CCtx *full;
     ZSTD_CCtx *entropy;
     int full_level;
@@ -21,7 +22,9 @@ struct wr_compressor {
 
 struct wr_compressor *wr_compressor_create(void)
 {
-    return wr_calloc(1, sizeof(struct wr_compressor));
+    struct wr_compressor *c = wr_calloc(1, sizeof *c);
+    c->kernels = wr_kernels_pick();
+    return c;
 }
 
 void wr_compressor_destroy(struct wr_compressor *c)
@@ -97,24 +100,6 @@ static wr_status compress(ZSTD_CCtx *context, struct wr_buf *out, const void *ra
     return WR_OK;
 }
 
-/* A frame of raw blocks (RFC 8878, 3.1.1): magic, descriptor (single segment, 4-byte size), size; then each
- * block: last flag, type 0 (raw), size in three bytes. */
-static void store(struct wr_buf *out, const char *raw, size_t bytes)
-{
-    static const uint8_t head[5] = { 0x28, 0xb5, 0x2f, 0xfd, 2u << 6 | 1u << 5 };
-    const uint32_t size = (uint32_t)bytes; /* pages are shorter than 2 GiB: the column sees to it */
-    wr_buf_append(out, head, sizeof head);
-    wr_buf_append(out, &size, 4);
-    size_t at = 0;
-    do {
-        const size_t n = bytes - at < FRAME_BLOCK_BYTES ? bytes - at : FRAME_BLOCK_BYTES;
-        const uint32_t block = (uint32_t)n << 3 | (at + n == bytes);
-        wr_buf_append(out, &block, 3);
-        wr_buf_append(out, raw + at, n);
-        at += n;
-    } while (at < bytes);
-}
-
 /* What Huffman coding alone would make of the bytes, from the entropy of a sample. */
 static double entropy_bytes(const uint8_t *raw, size_t bytes)
 {
@@ -133,16 +118,33 @@ static double entropy_bytes(const uint8_t *raw, size_t bytes)
     return bits / 8 / (double)sample * (double)bytes;
 }
 
-static void learn(struct wr_compress_choice *choice, const void *raw, size_t bytes, size_t used)
+static void learn(const struct wr_compressor *c, struct wr_compress_choice *choice, const void *raw,
+                  size_t bytes, size_t used)
 {
+    char last;
     choice->trusts = COMPRESS_TRUST_PAGES;
     if ((double)used > 0.95 * (double)bytes) {
         choice->way = WR_COMPRESS_STORED;
+    } else if (wr_hex_frame_estimate(bytes, wr_hex_frame_tail(c->kernels, raw, bytes, &last)) <
+               used + used / 64) {
+        choice->way = WR_COMPRESS_HEX;
     } else if ((double)used > 0.97 * entropy_bytes(raw, bytes)) {
         choice->way = WR_COMPRESS_ENTROPY;
     } else {
         choice->way = WR_COMPRESS_FULL;
     }
+}
+
+/* false: the page is not as the ones before, some of it is not hex. */
+static bool append_hex(const struct wr_compressor *c, struct wr_buf *out, const void *raw, size_t bytes)
+{
+    char last;
+    const size_t tail = wr_hex_frame_tail(c->kernels, raw, bytes, &last);
+    if (tail > bytes / 8) {
+        return false;
+    }
+    wr_hex_frame_append(out, c->kernels, raw, bytes, tail, last);
+    return true;
 }
 
 /* Pages below this say little about the column; they are cheap, too. */
@@ -155,10 +157,13 @@ wr_status wr_compress_page(struct wr_compressor *c, int level, struct wr_compres
     if (learns && choice->trusts > 0) {
         choice->trusts--;
         if (choice->way == WR_COMPRESS_STORED) {
-            store(out, raw, bytes);
+            wr_raw_frame_append(out, raw, bytes);
             return WR_OK;
         }
-        if (choice->way == WR_COMPRESS_ENTROPY) {
+        if (choice->way == WR_COMPRESS_HEX && append_hex(c, out, raw, bytes)) {
+            return WR_OK;
+        }
+        if (choice->way == WR_COMPRESS_ENTROPY || choice->way == WR_COMPRESS_HEX) {
             WR_TRY(entropy_context(c, err));
             return compress(c->entropy, out, raw, bytes, err);
         }
@@ -170,11 +175,11 @@ wr_status wr_compress_page(struct wr_compressor *c, int level, struct wr_compres
     WR_TRY(compress(c->full, out, raw, bytes, err));
     const size_t used = out->bytes - before;
     if (learns) {
-        learn(choice, raw, bytes, used);
+        learn(c, choice, raw, bytes, used);
     }
     if ((double)used > 0.95 * (double)bytes) {
         out->bytes = before;
-        store(out, raw, bytes);
+        wr_raw_frame_append(out, raw, bytes);
     }
     return WR_OK;
 }

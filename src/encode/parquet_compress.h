@@ -1,9 +1,9 @@
 /* parquet_compress.h: pages -> zstd frames, with as little work as a column's bytes deserve.
  *
- * Three ways, all of them valid zstd frames, so that a chunk needs one codec only:
+ * Four ways, all of them valid zstd frames, so that a chunk needs one codec only:
  *   FULL      the level that was asked for;
- *   ENTROPY   no search for matches, Huffman coding only: random hex ids shrink to half either way, and the search
- *             would find nothing;
+ *   ENTROPY   no search for matches, Huffman coding only: the search would find nothing;
+ *   HEX       the same for random hex digits, without zstd (hex_frame.h);
  *   STORED    raw blocks: bit-packed random numbers do not shrink at all, and readers then only copy.
  * A column tries FULL, looks at what it gained, and stays with the choice for COMPRESS_TRUST_PAGES pages.
  */
@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 
-enum wr_compress_way { WR_COMPRESS_FULL = 0, WR_COMPRESS_ENTROPY, WR_COMPRESS_STORED };
+enum wr_compress_way { WR_COMPRESS_FULL = 0, WR_COMPRESS_ENTROPY, WR_COMPRESS_HEX, WR_COMPRESS_STORED };
 
 /* What was learned about one stream of pages; zeroed to begin with. */
 struct wr_compress_choice {

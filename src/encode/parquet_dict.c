@@ -295,6 +295,9 @@ uint32_t wr_dict_index_views(struct wr_dict *dict, struct wr_dict_scratch *scrat
 {
     uint64_t *hashes = scratch->hash;
     for (uint32_t i = 0; i < count; i++) {
+        if (i + WR_DICT_PREFETCH < count) {
+            wr_view_prefetch(&values[i + WR_DICT_PREFETCH]);
+        }
         scratch->key[i] = view_key(&values[i]);
         hashes[i] = hash_key(scratch->key[i]);
     }

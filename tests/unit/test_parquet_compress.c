@@ -46,14 +46,38 @@ Test(parquet_compress, random_bytes_are_stored_and_read_back)
     wr_compressor_destroy(c);
 }
 
-Test(parquet_compress, hex_is_only_entropy_coded_and_shrinks_to_half)
+Test(parquet_compress, hex_is_packed_and_shrinks_to_half)
 {
     struct wr_compressor *c = wr_compressor_create();
     struct wr_compress_choice choice = { 0 };
-    fill("0123456789abcdef", 16);
+    for (int turn = 0; turn < 2; turn++) {
+    fill(turn == 0 ? "0123456789abcdef" : "0123456789ABCDEF", 16);
+    memset(raw, 0, 100); /* as levels and lengths stand before the texts */
     for (int i = 0; i < 20; i++) {
         const size_t used = round_trip(c, &choice, PAGE);
         cr_assert(used > PAGE * 49 / 100 && used < PAGE * 52 / 100, "%zu bytes", used);
+        cr_assert_eq(choice.way, WR_COMPRESS_HEX);
+    }
+    for (size_t bytes = 2048; bytes < 2048 + 40; bytes++) {
+        round_trip(c, &choice, bytes);
+    }
+    round_trip(c, &choice, 131072 + 1024);
+    round_trip(c, &choice, 131072 + 1023);
+    choice.trusts = 10;
+    raw[PAGE - 1] = 'g'; /* and one page that is not as the others */
+    round_trip(c, &choice, PAGE);
+    choice = (struct wr_compress_choice){ 0 };
+    }
+    wr_compressor_destroy(c);
+}
+
+Test(parquet_compress, other_small_alphabets_are_only_entropy_coded)
+{
+    struct wr_compressor *c = wr_compressor_create();
+    struct wr_compress_choice choice = { 0 };
+    fill("GHJKLMNPQRSTVWXYZ23456789", 25);
+    for (int i = 0; i < 3; i++) {
+        round_trip(c, &choice, PAGE);
         cr_assert_eq(choice.way, WR_COMPRESS_ENTROPY);
     }
     wr_compressor_destroy(c);
