@@ -382,9 +382,13 @@ static void warn_partitions(struct wr_writer *w)
     }
 }
 
-/* Room for one more open file: the one unused longest is finished. */
+/* Room for one more open file: above the number allowed the one unused longest is finished, above the memory the fullest
+ * (one batch may touch a thousand partitions, each of which costs tens of kilobytes). */
 static wr_status make_room(struct wr_writer *w, struct wr_error *err)
 {
+    while (w->held > w->env.memory_bytes && w->open_count > 0) {
+        WR_TRY(finish(fullest(w), err));
+    }
     if (w->open_count < w->open_max) {
         return WR_OK;
     }
