@@ -58,6 +58,9 @@ static struct entry *find(const struct wr_options *bag, const char *name)
 static struct entry *find_row(const struct wr_options *bag, const char *name)
 {
     struct entry *entry = find(bag, name);
+    if (entry != NULL && entry->row->kind == WR_OPTION_PREFIX) {
+        return NULL; /* "kafka." alone names no property */
+    }
     for (uint32_t i = 0; entry == NULL && i < bag->count; i++) {
         if (is_prefix_of(bag->entries[i].row, name)) {
             entry = &bag->entries[i];
@@ -130,10 +133,13 @@ static void limit_text(struct wr_buf *buf, const struct wr_option *row, int64_t 
     static const struct {
         const char *name;
         int64_t factor;
-    } durations[] = { { "d", 86400000000 }, { "h", 3600000000 }, { "m", 60000000 },
-                      { "s", 1000000 },     { "ms", 1000 } },
-      sizes[] = { { "GiB", 1 << 30 }, { "GB", 1000000000 }, { "MiB", 1 << 20 },
-                  { "MB", 1000000 },  { "KB", 1000 } };
+    } durations[] = {{"d", 86400000000},
+                     {"h", 3600000000},
+                     {"m", 60000000},
+                     {"s", 1000000},
+                     {"ms", 1000}},
+      sizes[] = {
+          {"GiB", 1 << 30}, {"GB", 1000000000}, {"MiB", 1 << 20}, {"MB", 1000000}, {"KB", 1000}};
     if (row->kind == WR_OPTION_DURATION) {
         for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]) && limit != 0; i++) {
             if (limit % durations[i].factor == 0) {
@@ -173,7 +179,7 @@ static void range_text(struct wr_buf *buf, const struct wr_option *row)
 
 static void kind_hint(const struct parse *p, const struct wr_option *row)
 {
-    struct wr_buf words = { 0 };
+    struct wr_buf words = {0};
     switch (row->kind) {
     case WR_OPTION_BOOL:
         wr_error_hint(p->err, "write 'true' or 'false'");
@@ -212,7 +218,7 @@ static const char *told(const struct entry *entry)
     }
     const struct wr_option_pair *pair = entry->pair;
     return pair != NULL && pair->raw != NULL && strstr(pair->raw, "${") != NULL ? pair->raw
-                                                                               : entry->text;
+                                                                                : entry->text;
 }
 
 static wr_status fail_value(const struct parse *p, const struct entry *entry)
@@ -222,12 +228,12 @@ static wr_status fail_value(const struct parse *p, const struct entry *entry)
     const bool word = row->kind == WR_OPTION_ENUM;
     wr_fail(p->err, WR_CLASS_USER, "option \"%s\" of %s: '%s' is not %s%s", row->name, p->what,
             text,
-            word                             ? "one of its words"
-            : row->kind == WR_OPTION_BOOL    ? ""
-            : row->kind == WR_OPTION_INT     ? "an "
-            : row->kind == WR_OPTION_DOUBLE  ? "a "
-            : row->kind == WR_OPTION_SIZE    ? "a "
-                                             : "a ",
+            word                            ? "one of its words"
+            : row->kind == WR_OPTION_BOOL   ? ""
+            : row->kind == WR_OPTION_INT    ? "an "
+            : row->kind == WR_OPTION_DOUBLE ? "a "
+            : row->kind == WR_OPTION_SIZE   ? "a "
+                                            : "a ",
             word ? "" : kind_name(row->kind));
     kind_hint(p, row);
     if (word && p->err != NULL) {
@@ -235,7 +241,7 @@ static wr_status fail_value(const struct parse *p, const struct entry *entry)
         wr_suggest_init(&suggest, wr_slice_of(text));
         for (const char *at = row->enum_words; *at != '\0';) {
             const size_t bytes = strcspn(at, " ");
-            wr_suggest_offer(&suggest, (struct wr_slice){ at, bytes });
+            wr_suggest_offer(&suggest, (struct wr_slice){at, bytes});
             at += bytes + (at[bytes] == ' ');
         }
         if (suggest.best.bytes > 0) {
@@ -253,7 +259,7 @@ static wr_status check_range(const struct parse *p, const struct entry *entry)
     if (!is_limited(row) || (number >= row->min && (row->max == 0 || number <= row->max))) {
         return WR_OK;
     }
-    struct wr_buf range = { 0 };
+    struct wr_buf range = {0};
     range_text(&range, row);
     wr_fail(p->err, WR_CLASS_USER, "option \"%s\" of %s: %s is out of range", row->name, p->what,
             told(entry));
@@ -264,8 +270,8 @@ static wr_status check_range(const struct parse *p, const struct entry *entry)
 
 static bool parse_bool(const char *text, int64_t *value)
 {
-    static const char *const yes[] = { "true", "on", "yes", "1" };
-    static const char *const no[] = { "false", "off", "no", "0" };
+    static const char *const yes[] = {"true", "on", "yes", "1"};
+    static const char *const no[] = {"false", "off", "no", "0"};
     for (size_t i = 0; i < 4; i++) {
         if (wr_slice_equal_nocase(wr_slice_of(text), wr_slice_of(yes[i]))) {
             *value = 1;
@@ -312,7 +318,8 @@ static void split_list(const struct parse *p, struct entry *entry)
             at++;
             bytes--;
         }
-        while (bytes > 0 && (at[bytes - 1] == ' ' || at[bytes - 1] == '\t' || at[bytes - 1] == '\n')) {
+        while (bytes > 0 &&
+               (at[bytes - 1] == ' ' || at[bytes - 1] == '\t' || at[bytes - 1] == '\n')) {
             bytes--;
         }
         if (bytes > 0) {
@@ -384,7 +391,7 @@ static void build_bag(const struct parse *p, const struct wr_option *const *tabl
         for (const struct wr_option *row = *t; row->name != NULL; row++) {
             /* A connector's own row comes first and hides a common one of the same name. */
             if (find(p->bag, row->name) == NULL) {
-                p->bag->entries[p->bag->count++] = (struct entry){ .row = row };
+                p->bag->entries[p->bag->count++] = (struct entry){.row = row};
             }
         }
     }
@@ -394,7 +401,7 @@ static wr_status fail_unknown(const struct parse *p, const char *name)
 {
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, wr_slice_of(name));
-    struct wr_buf all = { 0 };
+    struct wr_buf all = {0};
     for (uint32_t i = 0; i < p->bag->count; i++) {
         const char *known = p->bag->entries[i].row->name;
         wr_suggest_offer(&suggest, wr_slice_of(known));
@@ -402,7 +409,9 @@ static wr_status fail_unknown(const struct parse *p, const char *name)
                       p->bag->entries[i].row->kind == WR_OPTION_PREFIX ? "*" : "");
     }
     wr_fail(p->err, WR_CLASS_USER, "%s has no option \"%s\"", p->what, name);
-    if (suggest.best.bytes > 0) {
+    if (suggest.best.bytes > 0 && suggest.distance == 0) {
+        wr_error_hint(p->err, "write the property's name after it: %s…", name);
+    } else if (suggest.best.bytes > 0) {
         wr_error_hint(p->err, "did you mean \"%.*s\"?", WR_SLICE_ARG(suggest.best));
     } else {
         wr_error_hint(p->err, "its options are %s", wr_buf_cstr(&all));
@@ -464,7 +473,7 @@ wr_status wr_options_parse(const struct wr_option *const *tables, const char *wh
                            struct wr_error *err)
 {
     struct wr_options *made = WR_ARENA_NEW(arena, struct wr_options);
-    const struct parse p = { arena, made, what, bad_at, err };
+    const struct parse p = {arena, made, what, bad_at, err};
     build_bag(&p, tables);
     for (uint32_t i = 0; i < pair_count; i++) {
         WR_TRY(take_pair(&p, &pairs[i], pair_count));
@@ -584,7 +593,8 @@ static void reference_row(const struct wr_option *row, struct wr_buf *into)
         range_text(into, row);
     }
     if (row->default_text != NULL) {
-        wr_buf_printf(into, ", default %s", row->default_text[0] != '\0' ? row->default_text : "''");
+        wr_buf_printf(into, ", default %s",
+                      row->default_text[0] != '\0' ? row->default_text : "''");
     }
     wr_buf_printf(into, "%s%s)\n", row->flags & WR_OPTION_REQUIRED ? ", required" : "",
                   row->flags & WR_OPTION_SECRET ? ", secret" : "");

@@ -1,4 +1,5 @@
-/* quantity.c: sizes ("128MB") and durations ("1h30m", "10 seconds") of options and the command line. */
+/* quantity.c: sizes ("128MB") and durations ("1h30m", "10 seconds") of options and the command
+ * line. */
 #include "base/slice.h"
 #include "config/option.h"
 
@@ -9,54 +10,54 @@ struct unit {
 
 /* MB is 10^6 and MiB 2^20: the SI's and IEC's own reading. */
 static const struct unit size_units[] = {
-    { "", 1 },
-    { "b", 1 },
-    { "k", 1000 },
-    { "kb", 1000 },
-    { "m", 1000000 },
-    { "mb", 1000000 },
-    { "g", 1000000000 },
-    { "gb", 1000000000 },
-    { "t", 1000000000000 },
-    { "tb", 1000000000000 },
-    { "ki", 1024 },
-    { "kib", 1024 },
-    { "mi", 1048576 },
-    { "mib", 1048576 },
-    { "gi", 1073741824 },
-    { "gib", 1073741824 },
-    { "ti", 1099511627776 },
-    { "tib", 1099511627776 },
-    { NULL, 0 },
+    {"", 1},
+    {"b", 1},
+    {"k", 1000},
+    {"kb", 1000},
+    {"m", 1000000},
+    {"mb", 1000000},
+    {"g", 1000000000},
+    {"gb", 1000000000},
+    {"t", 1000000000000},
+    {"tb", 1000000000000},
+    {"ki", 1024},
+    {"kib", 1024},
+    {"mi", 1048576},
+    {"mib", 1048576},
+    {"gi", 1073741824},
+    {"gib", 1073741824},
+    {"ti", 1099511627776},
+    {"tib", 1099511627776},
+    {NULL, 0},
 };
 
 static const struct unit duration_units[] = {
-    { "", 1000 }, /* a plain number is milliseconds, as in Kafka's and Flink's own options */
-    { "us", 1 },
-    { "microsecond", 1 },
-    { "microseconds", 1 },
-    { "ms", 1000 },
-    { "msec", 1000 },
-    { "millis", 1000 },
-    { "millisecond", 1000 },
-    { "milliseconds", 1000 },
-    { "s", 1000000 },
-    { "sec", 1000000 },
-    { "secs", 1000000 },
-    { "second", 1000000 },
-    { "seconds", 1000000 },
-    { "m", 60000000 },
-    { "min", 60000000 },
-    { "mins", 60000000 },
-    { "minute", 60000000 },
-    { "minutes", 60000000 },
-    { "h", 3600000000 },
-    { "hour", 3600000000 },
-    { "hours", 3600000000 },
-    { "d", 86400000000 },
-    { "day", 86400000000 },
-    { "days", 86400000000 },
-    { NULL, 0 },
+    {"", 1000}, /* a plain number is milliseconds, as in Kafka's and Flink's own options */
+    {"us", 1},
+    {"microsecond", 1},
+    {"microseconds", 1},
+    {"ms", 1000},
+    {"msec", 1000},
+    {"millis", 1000},
+    {"millisecond", 1000},
+    {"milliseconds", 1000},
+    {"s", 1000000},
+    {"sec", 1000000},
+    {"secs", 1000000},
+    {"second", 1000000},
+    {"seconds", 1000000},
+    {"m", 60000000},
+    {"min", 60000000},
+    {"mins", 60000000},
+    {"minute", 60000000},
+    {"minutes", 60000000},
+    {"h", 3600000000},
+    {"hour", 3600000000},
+    {"hours", 3600000000},
+    {"d", 86400000000},
+    {"day", 86400000000},
+    {"days", 86400000000},
+    {NULL, 0},
 };
 
 static bool is_digit(char c)
@@ -109,7 +110,7 @@ static int64_t read_unit(struct wr_slice text, size_t *at, const struct unit *un
         end++;
     }
     *at = end;
-    const struct wr_slice name = { text.data + begin, end - begin };
+    const struct wr_slice name = {text.data + begin, end - begin};
     for (const struct unit *u = units; u->name != NULL; u++) {
         if (wr_slice_equal_nocase(name, wr_slice_of(u->name))) {
             return u->factor;

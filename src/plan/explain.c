@@ -1,5 +1,5 @@
-/* explain.c: the EXPLAIN text of a plan: for each sink its operators from the sink down to the scans, and each source with
- * what it decodes. */
+/* explain.c: the EXPLAIN text of a plan: for each sink its operators from the sink down to the
+ * scans, and each source with what it decodes. */
 #include "plan/plan.h"
 
 #include "batch/text.h"
@@ -15,8 +15,8 @@ static void duration_text(struct wr_buf *into, int64_t us)
     static const struct {
         const char *name;
         int64_t us;
-    } units[] = { { "d", 86400000000 }, { "h", 3600000000 }, { "min", 60000000 },
-                  { "s", 1000000 },     { "ms", 1000 },      { "us", 1 } };
+    } units[] = {{"d", 86400000000}, {"h", 3600000000}, {"min", 60000000},
+                 {"s", 1000000},     {"ms", 1000},      {"us", 1}};
     if (us == 0) {
         wr_buf_text(into, "0");
         return;
@@ -99,7 +99,8 @@ static void time_text(const struct wr_plan_source *source, struct wr_buf *into)
         wr_buf_text(into, "  no event time\n");
         return;
     }
-    wr_buf_printf(into, "  event time %s, watermark ", source->scan.fields[source->event_time].name);
+    wr_buf_printf(into, "  event time %s, watermark ",
+                  source->scan.fields[source->event_time].name);
     wr_expr_text(into, source->watermark, &source->scan);
     wr_buf_text(into, "\n  allowed lateness ");
     duration_text(into, source->lateness_us);
@@ -298,7 +299,8 @@ static void sink_text(const struct wr_plan *plan, const struct wr_plan_sink *sin
     if (sink->feed == WR_FEED_QUERY) {
         node_text(plan, sink->node, 2, into);
     } else {
-        wr_buf_text(into, sink->feed == WR_FEED_LATE ? "  gets late rows\n" : "  gets bad records\n");
+        wr_buf_text(into,
+                    sink->feed == WR_FEED_LATE ? "  gets late rows\n" : "  gets bad records\n");
     }
 }
 

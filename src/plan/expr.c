@@ -1,5 +1,5 @@
-/* expr.c: see expr.h. The text is SQL as a reader would write it: operators infix, with parentheses only
- * where an operator stands inside another. */
+/* expr.c: see expr.h. The text is SQL as a reader would write it: operators infix, with parentheses
+ * only where an operator stands inside another. */
 #include "plan/expr.h"
 
 #include "base/buf.h"
@@ -76,7 +76,7 @@ static void const_text(struct wr_buf *buf, const struct wr_expr *expr)
         return;
     }
     wr_buf_byte(buf, '\'');
-    struct wr_buf plain = { 0 };
+    struct wr_buf plain = {0};
     wr_text_format(&plain, expr->type, &expr->value);
     for (size_t i = 0; i < plain.bytes; i++) {
         const uint8_t c = (uint8_t)plain.data[i];

@@ -1,5 +1,5 @@
-/* ast.h: what the parser read, before any name means anything. Lives in the parser's arena; read-only for the
- * binder. Every node knows its bytes [at, end) of the SQL text. */
+/* ast.h: what the parser read, before any name means anything. Lives in the parser's arena;
+ * read-only for the binder. Every node knows its bytes [at, end) of the SQL text. */
 #ifndef WR_SQL_AST_H
 #define WR_SQL_AST_H
 
@@ -17,10 +17,10 @@ struct wr_ast_name {
 };
 
 enum wr_ast_expr_kind {
-    WR_AST_NAME,     /* parts: a.b.c */
-    WR_AST_STAR,     /* * or parts.* */
-    WR_AST_NUMBER,   /* text */
-    WR_AST_STRING,   /* text */
+    WR_AST_NAME,   /* parts: a.b.c */
+    WR_AST_STAR,   /* * or parts.* */
+    WR_AST_NUMBER, /* text */
+    WR_AST_STRING, /* text */
     WR_AST_NULL,
     WR_AST_TRUE,
     WR_AST_FALSE,
@@ -31,14 +31,14 @@ enum wr_ast_expr_kind {
     WR_AST_AND,      /* args, two or more */
     WR_AST_OR,
     WR_AST_NOT,
-    WR_AST_IS,       /* args[0] IS [NOT] op: NULL, TRUE, FALSE, UNKNOWN */
+    WR_AST_IS,            /* args[0] IS [NOT] op: NULL, TRUE, FALSE, UNKNOWN */
     WR_AST_DISTINCT_FROM, /* args[0] IS [NOT] DISTINCT FROM args[1] */
-    WR_AST_BETWEEN,  /* args[0] [NOT] BETWEEN args[1] AND args[2] */
-    WR_AST_IN,       /* args[0] [NOT] IN (args[1..]) */
-    WR_AST_LIKE,     /* op "like"/"ilike"; args: text, pattern, [escape] */
-    WR_AST_CASE,     /* operand: args[0] when has_operand; then when, then, …, [else] */
-    WR_AST_CAST,     /* args[0] to type */
-    WR_AST_FIELD,    /* (args[0]).parts[0] */
+    WR_AST_BETWEEN,       /* args[0] [NOT] BETWEEN args[1] AND args[2] */
+    WR_AST_IN,            /* args[0] [NOT] IN (args[1..]) */
+    WR_AST_LIKE,          /* op "like"/"ilike"; args: text, pattern, [escape] */
+    WR_AST_CASE,          /* operand: args[0] when has_operand; then when, then, …, [else] */
+    WR_AST_CAST,          /* args[0] to type */
+    WR_AST_FIELD,         /* (args[0]).parts[0] */
 };
 
 struct wr_ast_expr {
@@ -57,7 +57,7 @@ struct wr_ast_expr {
     struct wr_type type;        /* CAST */
     bool negated;
     bool distinct;
-    bool star;        /* count(*) */
+    bool star; /* count(*) */
     bool try_cast;
     bool has_operand;
     bool has_else;
@@ -69,13 +69,13 @@ struct wr_ast_from {
     enum wr_ast_from_kind kind;
     uint32_t at;
     uint32_t end;
-    struct wr_ast_name name;      /* NAME; WINDOW: the function's */
-    struct wr_ast_query *query;   /* QUERY */
-    struct wr_ast_from *input;    /* WINDOW: over what */
-    struct wr_ast_expr *time;     /* WINDOW: NULL when not given */
-    struct wr_ast_expr *size;     /* WINDOW: size or gap */
-    struct wr_ast_expr *slide;    /* WINDOW: HOP */
-    struct wr_ast_expr *offset;   /* WINDOW: NULL: 0 */
+    struct wr_ast_name name;    /* NAME; WINDOW: the function's */
+    struct wr_ast_query *query; /* QUERY */
+    struct wr_ast_from *input;  /* WINDOW: over what */
+    struct wr_ast_expr *time;   /* WINDOW: NULL when not given */
+    struct wr_ast_expr *size;   /* WINDOW: size or gap */
+    struct wr_ast_expr *slide;  /* WINDOW: HOP */
+    struct wr_ast_expr *offset; /* WINDOW: NULL: 0 */
     struct wr_ast_name alias;
 };
 
@@ -110,8 +110,8 @@ struct wr_ast_column {
     struct wr_type type;
     bool has_type;
     bool not_null;
-    struct wr_ast_expr *computed;  /* name AS expr */
-    struct wr_ast_name metadata;   /* METADATA FROM 'timestamp' */
+    struct wr_ast_expr *computed; /* name AS expr */
+    struct wr_ast_name metadata;  /* METADATA FROM 'timestamp' */
     uint32_t at;
 };
 

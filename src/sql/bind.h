@@ -1,5 +1,5 @@
-/* bind.h: the binder's insides: names, types and windows find their meaning; the outcome is a tree of drafts of
- * plan nodes, which shape.c prunes and numbers.
+/* bind.h: the binder's insides: names, types and windows find their meaning; the outcome is a tree
+ * of drafts of plan nodes, which shape.c prunes and numbers.
  *
  * A failing function returns NULL or false and has filled err once: callers just pass it on.
  * Ownership: everything lies in the plan's arena. Threads: one.
@@ -11,10 +11,11 @@
 #include "sql/diag.h"
 #include "sql/sql.h"
 
-/* Columns that exist only while a SELECT over a window is being bound: resolved by bind_select.c. */
+/* Columns that exist only while a SELECT over a window is being bound: resolved by bind_select.c.
+ */
 #define WR_BIND_WINDOW_START 0x40000000u
-#define WR_BIND_WINDOW_END 0x40000001u
-#define WR_BIND_AGGREGATE 0x50000000u /* + index in the SELECT's aggregates */
+#define WR_BIND_WINDOW_END   0x40000001u
+#define WR_BIND_AGGREGATE    0x50000000u /* + index in the SELECT's aggregates */
 
 /* A node under construction: as wr_plan_node, with pointers for indexes and all columns. */
 struct wr_draft {
@@ -39,16 +40,17 @@ enum wr_time_role {
     WR_ROLE_EVENT_TIME,   /* WATERMARK FOR of a source */
     WR_ROLE_WINDOW_START, /* of the window that made the row */
     WR_ROLE_WINDOW_END,
-    WR_ROLE_WINDOW_TIME,  /* its end - 1 us */
+    WR_ROLE_WINDOW_TIME, /* its end - 1 us */
 };
 
 struct wr_scope_column {
     const char *name;
-    const char *group;       /* "window" when it is its .start or .end (Arroyo), else NULL */
-    struct wr_expr *expr;    /* over the scope's node */
+    const char *group;    /* "window" when it is its .start or .end (Arroyo), else NULL */
+    struct wr_expr *expr; /* over the scope's node */
     enum wr_time_role role;
-    int64_t reach_us;        /* WINDOW roles: how far the start lies before the end; -1 unbounded (sessions) */
-    bool hidden;             /* not in * (metadata) */
+    int64_t
+        reach_us; /* WINDOW roles: how far the start lies before the end; -1 unbounded (sessions) */
+    bool hidden;  /* not in * (metadata) */
 };
 
 /* TUMBLE, HOP or SESSION over a scope's rows, not yet grouped. */
@@ -83,9 +85,9 @@ struct wr_object {
     const struct wr_ast_statement *statement;
     const struct wr_ast_statement **inserts;
     uint32_t insert_count;
-    uint32_t index;          /* SOURCE: in plan->sources; SINK: in plan->sinks */
-    struct wr_draft *draft;  /* SOURCE: its one SCAN; SINK: what it reads */
-    bool busy;               /* being bound: a view that uses itself */
+    uint32_t index;         /* SOURCE: in plan->sources; SINK: in plan->sinks */
+    struct wr_draft *draft; /* SOURCE: its one SCAN; SINK: what it reads */
+    bool busy;              /* being bound: a view that uses itself */
 };
 
 struct wr_binder {
@@ -108,7 +110,7 @@ struct wr_bind {
     const struct wr_scope *scope;
     bool aggregates_allowed;
     bool in_aggregate;
-    const char *where;        /* "WHERE", for "aggregates cannot stand in WHERE" */
+    const char *where; /* "WHERE", for "aggregates cannot stand in WHERE" */
     struct wr_plan_aggregate *aggregates;
     uint32_t aggregate_count;
     struct wr_scope_window *window; /* the scope's, or what tumble(interval …) made */
@@ -125,7 +127,8 @@ const char *wr_bind_fold(struct wr_arena *arena, const struct wr_ast_name *name)
 const char *wr_bind_column_name(struct wr_arena *arena, const struct wr_ast_name *name);
 struct wr_object *wr_bind_find_object(struct wr_binder *binder, const struct wr_ast_name *name);
 struct wr_expr *wr_bind_name(struct wr_bind *bind, const struct wr_ast_expr *ast);
-/* The scope's column that the dotted name means, -1 none, -2 ambiguous; *used: how many parts it took. */
+/* The scope's column that the dotted name means, -1 none, -2 ambiguous; *used: how many parts it
+ * took. */
 int32_t wr_bind_find_column(const struct wr_scope *scope, const struct wr_ast_name *parts,
                             uint32_t part_count, uint32_t *used);
 void wr_bind_unknown_column(struct wr_binder *binder, const struct wr_scope *scope,
@@ -157,8 +160,8 @@ struct wr_expr *wr_expr_text_const(struct wr_arena *arena, struct wr_slice text,
                                    uint32_t end);
 struct wr_expr *wr_expr_int64(struct wr_arena *arena, int64_t value);
 struct wr_expr *wr_expr_interval(struct wr_arena *arena, int64_t us);
-struct wr_expr *wr_expr_call(struct wr_arena *arena, enum wr_function function,
-                             struct wr_type type, struct wr_expr *a, struct wr_expr *b);
+struct wr_expr *wr_expr_call(struct wr_arena *arena, enum wr_function function, struct wr_type type,
+                             struct wr_expr *a, struct wr_expr *b);
 #define WR_COST_NONE UINT32_MAX
 /* What it costs to take expr as type `to` without being asked; WR_COST_NONE: it cannot be. */
 uint32_t wr_bind_cost(const struct wr_expr *expr, struct wr_type to);
@@ -192,7 +195,8 @@ bool wr_bind_sources(struct wr_binder *binder);
 bool wr_bind_sinks(struct wr_binder *binder);
 bool wr_bind_settings(struct wr_binder *binder, const struct wr_option_pair *overrides,
                       uint32_t override_count);
-/* The pairs of a WITH clause, ${NAME} replaced, pasted names of other systems translated; "type" left out. */
+/* The pairs of a WITH clause, ${NAME} replaced, pasted names of other systems translated; "type"
+ * left out. */
 bool wr_bind_pairs(struct wr_binder *binder, const struct wr_ast_statement *s,
                    struct wr_option_pair **pairs, uint32_t *count);
 const struct wr_option_pair *wr_bind_find_pair(const struct wr_option_pair *pairs, uint32_t count,

@@ -1,5 +1,5 @@
-/* bind_aggregate.c: aggregates of a SELECT. A call becomes the column WR_BIND_AGGREGATE + i until bind_select.c knows
- * where the WINDOW puts it; equal ones are computed once. */
+/* bind_aggregate.c: aggregates of a SELECT. A call becomes the column WR_BIND_AGGREGATE + i until
+ * bind_select.c knows where the WINDOW puts it; equal ones are computed once. */
 #include "base/limits.h"
 #include "config/suggest.h"
 #include "sql/bind.h"
@@ -12,27 +12,27 @@ static const struct {
     enum wr_aggregate kind;
     enum argument argument;
 } rows[] = {
-    { "count", WR_AGG_COUNT, ARGUMENT_ANY },
-    { "sum", WR_AGG_SUM, ARGUMENT_NUMBER },
-    { "avg", WR_AGG_AVG, ARGUMENT_NUMBER },
-    { "mean", WR_AGG_AVG, ARGUMENT_NUMBER },
-    { "min", WR_AGG_MIN, ARGUMENT_ORDERED },
-    { "max", WR_AGG_MAX, ARGUMENT_ORDERED },
-    { "stddev", WR_AGG_STDDEV_SAMP, ARGUMENT_NUMBER },
-    { "stddev_samp", WR_AGG_STDDEV_SAMP, ARGUMENT_NUMBER },
-    { "stddev_pop", WR_AGG_STDDEV_POP, ARGUMENT_NUMBER },
-    { "variance", WR_AGG_VAR_SAMP, ARGUMENT_NUMBER },
-    { "var_samp", WR_AGG_VAR_SAMP, ARGUMENT_NUMBER },
-    { "var_pop", WR_AGG_VAR_POP, ARGUMENT_NUMBER },
-    { "bool_and", WR_AGG_BOOL_AND, ARGUMENT_BOOLEAN },
-    { "every", WR_AGG_BOOL_AND, ARGUMENT_BOOLEAN },
-    { "bool_or", WR_AGG_BOOL_OR, ARGUMENT_BOOLEAN },
-    { "first_value", WR_AGG_FIRST_VALUE, ARGUMENT_ANY },
-    { "last_value", WR_AGG_LAST_VALUE, ARGUMENT_ANY },
-    { "approx_count_distinct", WR_AGG_APPROX_COUNT_DISTINCT, ARGUMENT_ANY },
-    { "approx_distinct", WR_AGG_APPROX_COUNT_DISTINCT, ARGUMENT_ANY },
-    { "approx_percentile", WR_AGG_APPROX_PERCENTILE, ARGUMENT_NUMBER },
-    { "approx_percentile_cont", WR_AGG_APPROX_PERCENTILE, ARGUMENT_NUMBER },
+    {"count", WR_AGG_COUNT, ARGUMENT_ANY},
+    {"sum", WR_AGG_SUM, ARGUMENT_NUMBER},
+    {"avg", WR_AGG_AVG, ARGUMENT_NUMBER},
+    {"mean", WR_AGG_AVG, ARGUMENT_NUMBER},
+    {"min", WR_AGG_MIN, ARGUMENT_ORDERED},
+    {"max", WR_AGG_MAX, ARGUMENT_ORDERED},
+    {"stddev", WR_AGG_STDDEV_SAMP, ARGUMENT_NUMBER},
+    {"stddev_samp", WR_AGG_STDDEV_SAMP, ARGUMENT_NUMBER},
+    {"stddev_pop", WR_AGG_STDDEV_POP, ARGUMENT_NUMBER},
+    {"variance", WR_AGG_VAR_SAMP, ARGUMENT_NUMBER},
+    {"var_samp", WR_AGG_VAR_SAMP, ARGUMENT_NUMBER},
+    {"var_pop", WR_AGG_VAR_POP, ARGUMENT_NUMBER},
+    {"bool_and", WR_AGG_BOOL_AND, ARGUMENT_BOOLEAN},
+    {"every", WR_AGG_BOOL_AND, ARGUMENT_BOOLEAN},
+    {"bool_or", WR_AGG_BOOL_OR, ARGUMENT_BOOLEAN},
+    {"first_value", WR_AGG_FIRST_VALUE, ARGUMENT_ANY},
+    {"last_value", WR_AGG_LAST_VALUE, ARGUMENT_ANY},
+    {"approx_count_distinct", WR_AGG_APPROX_COUNT_DISTINCT, ARGUMENT_ANY},
+    {"approx_distinct", WR_AGG_APPROX_COUNT_DISTINCT, ARGUMENT_ANY},
+    {"approx_percentile", WR_AGG_APPROX_PERCENTILE, ARGUMENT_NUMBER},
+    {"approx_percentile_cont", WR_AGG_APPROX_PERCENTILE, ARGUMENT_NUMBER},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -62,7 +62,7 @@ void wr_bind_offer_aggregates(void *suggest)
 static struct wr_type sum_type(struct wr_type t)
 {
     if (t.id == WR_TYPE_DECIMAL) {
-        return (struct wr_type){ .id = WR_TYPE_DECIMAL, .precision = 38, .scale = t.scale };
+        return (struct wr_type){.id = WR_TYPE_DECIMAL, .precision = 38, .scale = t.scale};
     }
     return wr_type_of(wr_type_is_float(t) ? WR_TYPE_FLOAT64 : WR_TYPE_INT64);
 }
@@ -80,8 +80,8 @@ static struct wr_type result_type(enum wr_aggregate kind, struct wr_type arg)
         return sum_type(arg);
     case WR_AGG_AVG:
         if (arg.id == WR_TYPE_DECIMAL) {
-            return (struct wr_type){ .id = WR_TYPE_DECIMAL, .precision = 38,
-                                     .scale = arg.scale > 6 ? arg.scale : 6 };
+            return (struct wr_type){
+                .id = WR_TYPE_DECIMAL, .precision = 38, .scale = arg.scale > 6 ? arg.scale : 6};
         }
         return wr_type_of(WR_TYPE_FLOAT64);
     case WR_AGG_MIN:
@@ -97,7 +97,8 @@ static struct wr_type result_type(enum wr_aggregate kind, struct wr_type arg)
     }
 }
 
-static struct wr_expr *bind_argument(struct wr_bind *bind, const struct wr_ast_expr *ast, size_t row)
+static struct wr_expr *bind_argument(struct wr_bind *bind, const struct wr_ast_expr *ast,
+                                     size_t row)
 {
     struct wr_binder *binder = bind->binder;
     struct wr_expr *arg = wr_bind_expr(bind, ast);
@@ -212,7 +213,8 @@ static bool same_aggregate(const struct wr_plan_aggregate *a, const struct wr_pl
 }
 
 /* UINT32_MAX: too many. */
-static uint32_t add_aggregate(struct wr_bind *bind, const struct wr_plan_aggregate *made, uint32_t at)
+static uint32_t add_aggregate(struct wr_bind *bind, const struct wr_plan_aggregate *made,
+                              uint32_t at)
 {
     if (bind->aggregate_count >= WR_COLUMNS_MAX) {
         wr_bind_fail(bind->binder, at, "more than %u aggregates", WR_COLUMNS_MAX);
@@ -263,7 +265,7 @@ static bool bind_inputs(struct wr_bind *bind, const struct wr_ast_expr *ast, siz
 struct wr_expr *wr_bind_aggregate(struct wr_bind *bind, const struct wr_ast_expr *ast, bool *is)
 {
     const size_t row = find_row(&ast->parts[0]);
-    struct wr_plan_aggregate made = { 0 };
+    struct wr_plan_aggregate made = {0};
     *is = row < ROWS;
     if (!*is || !check_place(bind, ast, rows[row].name) || !check_count(bind, ast, row) ||
         !set_kind(bind, ast, row, &made)) {
@@ -275,7 +277,8 @@ struct wr_expr *wr_bind_aggregate(struct wr_bind *bind, const struct wr_ast_expr
     if (!good) {
         return NULL;
     }
-    made.type = result_type(made.kind, made.arg != NULL ? made.arg->type : wr_type_of(WR_TYPE_NULL));
+    made.type =
+        result_type(made.kind, made.arg != NULL ? made.arg->type : wr_type_of(WR_TYPE_NULL));
     const uint32_t index = add_aggregate(bind, &made, ast->at);
     if (index == UINT32_MAX) {
         return NULL;

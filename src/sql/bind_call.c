@@ -1,12 +1,15 @@
-/* bind_call.c: which function or operator is meant (overload resolution), and the types that NUMERIC results have.
+/* bind_call.c: which function or operator is meant (overload resolution), and the types that
+ * NUMERIC results have.
  *
- * Of the rows of function.h with the name and the number of arguments the one whose implicit casts cost least is taken
- * (wr_bind_cost); among equals the first. That gives PostgreSQL's choices without its categories: the costs put
- * exact before wider, and DOUBLE before REAL where INTEGER meets REAL.
+ * Of the rows of function.h with the name and the number of arguments the one whose implicit casts
+ * cost least is taken (wr_bind_cost); among equals the first. That gives PostgreSQL's choices
+ * without its categories: the costs put exact before wider, and DOUBLE before REAL where INTEGER
+ * meets REAL.
  *
- * NUMERIC(p,s): + - % and comparisons cast both sides to the common scale; + and - give one digit more; * gives
- * p1+p2, s1+s2 (the scale is cut where p would pass 38); / gives NUMERIC(38, max(s1, s2, 6)); ceil, floor and round(x) give
- * scale 0, round(x, n) scale n. A kernel reads the scales from the argument and result types.
+ * NUMERIC(p,s): + - % and comparisons cast both sides to the common scale; + and - give one digit
+ * more; * gives p1+p2, s1+s2 (the scale is cut where p would pass 38); / gives NUMERIC(38, max(s1,
+ * s2, 6)); ceil, floor and round(x) give scale 0, round(x, n) scale n. A kernel reads the scales
+ * from the argument and result types.
  */
 #include "base/buf.h"
 #include "config/suggest.h"
@@ -51,8 +54,7 @@ static uint32_t row_cost(const struct wr_function_row *row, struct wr_expr **arg
 {
     uint32_t total = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t cost =
-            wr_bind_cost(args[i], wr_function_type(letter_at(row->signature, i)));
+        const uint32_t cost = wr_bind_cost(args[i], wr_function_type(letter_at(row->signature, i)));
         if (cost == WR_COST_NONE) {
             return WR_COST_NONE;
         }
@@ -72,14 +74,15 @@ static void signature_text(struct wr_buf *buf, const struct wr_function_row *row
         }
         const struct wr_type type = wr_function_type(*at);
         wr_buf_printf(buf, "%s%s", at == row->signature ? "" : ", ",
-                      type.id == WR_TYPE_DECIMAL ? "NUMERIC" : wr_type_name(type, name, sizeof(name)));
+                      type.id == WR_TYPE_DECIMAL ? "NUMERIC"
+                                                 : wr_type_name(type, name, sizeof(name)));
     }
     wr_buf_byte(buf, ')');
 }
 
 static void hint_signatures(struct wr_binder *binder, const char *name)
 {
-    struct wr_buf buf = { 0 };
+    struct wr_buf buf = {0};
     uint32_t shown = 0;
     for (uint32_t f = 0; f < WR_FUNCTION_COUNT_; f++) {
         if (has_name(&wr_functions[f], name, false) && shown++ < 6) {
@@ -127,9 +130,12 @@ static bool is_known(const char *name)
 static struct wr_expr *fail_types(struct wr_binder *binder, const char *name, bool is_operator,
                                   struct wr_expr **args, uint32_t count, uint32_t at)
 {
-    struct wr_buf types = { 0 };
+    struct wr_buf types = {0};
     for (uint32_t i = 0; i < count; i++) {
-        wr_buf_printf(&types, "%s%s", i == 0 ? "" : is_operator ? " and " : ", ",
+        wr_buf_printf(&types, "%s%s",
+                      i == 0        ? ""
+                      : is_operator ? " and "
+                                    : ", ",
                       wr_bind_type_name(binder, args[i]->type));
     }
     if (is_operator) {
@@ -142,7 +148,8 @@ static struct wr_expr *fail_types(struct wr_binder *binder, const char *name, bo
             wr_bind_hint(binder, "cast text to a number first: CAST(x AS DOUBLE PRECISION)%s",
                          sign[0] == '+' ? "; || joins texts" : "");
         } else {
-            wr_bind_hint(binder, "cast its sides to types that it takes: CAST(x AS TEXT), for example");
+            wr_bind_hint(binder,
+                         "cast its sides to types that it takes: CAST(x AS TEXT), for example");
         }
     } else {
         wr_bind_fail(binder, at, "function %s does not take (%s)", name, wr_buf_cstr(&types));
@@ -162,9 +169,9 @@ static struct wr_type decimal_of(uint32_t precision, uint32_t scale)
     if (precision < scale) {
         precision = scale;
     }
-    return (struct wr_type){ .id = WR_TYPE_DECIMAL,
-                             .precision = (uint8_t)(precision == 0 ? 1 : precision),
-                             .scale = (uint8_t)scale };
+    return (struct wr_type){.id = WR_TYPE_DECIMAL,
+                            .precision = (uint8_t)(precision == 0 ? 1 : precision),
+                            .scale = (uint8_t)scale};
 }
 
 static bool constant_int(const struct wr_expr *expr, int64_t *value)
@@ -189,8 +196,8 @@ static struct wr_type decimal_result(enum wr_function f, struct wr_expr **args, 
         return decimal_of((uint32_t)a.precision + b.precision, (uint32_t)a.scale + b.scale);
     case WR_FN_DIV_DECIMAL: {
         const uint8_t scale = a.scale > b.scale ? a.scale : b.scale;
-        return (struct wr_type){ .id = WR_TYPE_DECIMAL, .precision = 38,
-                                 .scale = scale > 6 ? scale : 6 };
+        return (struct wr_type){
+            .id = WR_TYPE_DECIMAL, .precision = 38, .scale = scale > 6 ? scale : 6};
     }
     case WR_FN_CEIL_DECIMAL:
     case WR_FN_FLOOR_DECIMAL:
@@ -211,8 +218,9 @@ static struct wr_type decimal_result(enum wr_function f, struct wr_expr **args, 
 static bool wants_common_scale(enum wr_function f)
 {
     const char *name = wr_functions[f].name;
-    return strcmp(wr_functions[f].signature, "nn>n") == 0 ? strchr("+-%", name[0]) != NULL
-                                                          : strcmp(wr_functions[f].signature, "nn>b") == 0;
+    return strcmp(wr_functions[f].signature, "nn>n") == 0
+               ? strchr("+-%", name[0]) != NULL
+               : strcmp(wr_functions[f].signature, "nn>b") == 0;
 }
 
 static struct wr_expr *make_call(struct wr_binder *binder, enum wr_function f,
@@ -244,6 +252,11 @@ static struct wr_expr *make_call(struct wr_binder *binder, enum wr_function f,
     return call;
 }
 
+static bool best_differs(uint32_t best)
+{
+    return wr_functions[best].signature[0] != wr_functions[best].signature[1];
+}
+
 struct wr_expr *wr_bind_resolve(struct wr_binder *binder, const char *name, bool is_operator,
                                 struct wr_expr **args, uint32_t count, uint32_t at, uint32_t end)
 {
@@ -255,7 +268,11 @@ struct wr_expr *wr_bind_resolve(struct wr_binder *binder, const char *name, bool
             continue;
         }
         const uint32_t cost = row_cost(row, args, count);
-        if (cost < least) {
+        /* PostgreSQL: in an operator a literal without a type takes the other side's, where that
+         * fits. */
+        const bool alike = count == 2 && is_operator && row->signature[0] == row->signature[1];
+        if (cost < least ||
+            (cost == least && alike && cost != WR_COST_NONE && best_differs(best))) {
             least = cost;
             best = f;
         }
@@ -282,10 +299,11 @@ static bool to_text(struct wr_binder *binder, struct wr_expr **args, uint32_t co
 static bool check_unit(struct wr_binder *binder, const char *name, const struct wr_expr *unit)
 {
     static const char *const units[] = {
-        "microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month",
-        "quarter", "year", "decade", "century", "millennium", NULL,
+        "microseconds", "milliseconds", "second", "minute", "hour",    "day",        "week",
+        "month",        "quarter",      "year",   "decade", "century", "millennium", NULL,
     };
-    static const char *const fields[] = { "epoch", "dow", "isodow", "doy", "isoyear", "julian", NULL };
+    static const char *const fields[] = {"epoch",   "dow",    "isodow", "doy",
+                                         "isoyear", "julian", NULL};
     const bool part = strcmp(name, "date_part") == 0;
     if ((!part && strcmp(name, "date_trunc") != 0) || unit->kind != WR_EXPR_CONST ||
         unit->is_null || unit->type.id != WR_TYPE_TEXT) {
@@ -304,7 +322,7 @@ static bool check_unit(struct wr_binder *binder, const char *name, const struct 
             if (wr_slice_equal_nocase(text, wr_slice_of(*word)) ||
                 wr_slice_equal_nocase(plural, wr_slice_of(*word)) ||
                 (strlen(*word) == text.bytes + 1 && (*word)[text.bytes] == 's' &&
-                 wr_slice_equal_nocase(text, (struct wr_slice){ *word, text.bytes }))) {
+                 wr_slice_equal_nocase(text, (struct wr_slice){*word, text.bytes}))) {
                 return true;
             }
             wr_suggest_offer(&suggest, wr_slice_of(*word));
@@ -320,7 +338,8 @@ static bool check_unit(struct wr_binder *binder, const char *name, const struct 
     return false;
 }
 
-/* COALESCE, NULLIF: nodes of their own, since they evaluate lazily. NULL and *is false: another function. */
+/* COALESCE, NULLIF: nodes of their own, since they evaluate lazily. NULL and *is false: another
+ * function. */
 static struct wr_expr *bind_lazy(struct wr_binder *binder, const char *name, struct wr_expr **args,
                                  uint32_t count, const struct wr_ast_expr *ast, bool *is)
 {
@@ -331,7 +350,8 @@ static struct wr_expr *bind_lazy(struct wr_binder *binder, const char *name, str
         return NULL;
     }
     if (nullif ? count != 2 : count < 1) {
-        wr_bind_fail(binder, ast->at, "%s takes %s", name, nullif ? "two values" : "one or more values");
+        wr_bind_fail(binder, ast->at, "%s takes %s", name,
+                     nullif ? "two values" : "one or more values");
         wr_bind_hint(binder, nullif ? "nullif(a, b) is NULL when a = b, else a"
                                     : "coalesce(a, b, …) is the first that is not NULL");
         return NULL;
@@ -366,7 +386,9 @@ struct wr_expr *wr_bind_call(struct wr_bind *bind, const struct wr_ast_expr *ast
     }
     if (ast->distinct || ast->filter != NULL || ast->star) {
         wr_bind_fail(binder, ast->at, "%s is not an aggregate: it takes no %s", name,
-                     ast->star ? "*" : ast->distinct ? "DISTINCT" : "FILTER");
+                     ast->star       ? "*"
+                     : ast->distinct ? "DISTINCT"
+                                     : "FILTER");
         wr_bind_hint(binder, "aggregates are count, sum, min, max, avg and others");
         return NULL;
     }

@@ -1,8 +1,9 @@
 /* bind_cast.c: expression nodes, implicit and explicit casts, folding of constants.
  *
- * Implicit casts follow PostgreSQL's, with three things on top: a constant integer that is not negative may become an
- * UNSIGNED; TIMESTAMPTZ may become TIMESTAMP (both are UTC here); and JSON may become text or a number, since a
- * dotted path into JSON is meant as a value where one is needed.
+ * Implicit casts follow PostgreSQL's, with three things on top: a constant integer that is not
+ * negative may become an UNSIGNED; TIMESTAMPTZ may become TIMESTAMP (both are UTC here); and JSON
+ * may become text or a number, since a dotted path into JSON is meant as a value where one is
+ * needed.
  */
 #include "base/assert.h"
 #include "base/buf.h"
@@ -52,14 +53,13 @@ struct wr_expr *wr_expr_int64(struct wr_arena *arena, int64_t value)
 
 struct wr_expr *wr_expr_interval(struct wr_arena *arena, int64_t us)
 {
-    struct wr_expr *expr =
-        wr_expr_new(arena, WR_EXPR_CONST, wr_type_of(WR_TYPE_INTERVAL), 0, 0, 0);
+    struct wr_expr *expr = wr_expr_new(arena, WR_EXPR_CONST, wr_type_of(WR_TYPE_INTERVAL), 0, 0, 0);
     expr->value.interval.us = us;
     return expr;
 }
 
-struct wr_expr *wr_expr_call(struct wr_arena *arena, enum wr_function function,
-                             struct wr_type type, struct wr_expr *a, struct wr_expr *b)
+struct wr_expr *wr_expr_call(struct wr_arena *arena, enum wr_function function, struct wr_type type,
+                             struct wr_expr *a, struct wr_expr *b)
 {
     const uint32_t end = b != NULL ? b->at + b->at_bytes : a->at + a->at_bytes;
     struct wr_expr *expr = wr_expr_new(arena, WR_EXPR_CALL, type, a->at, end, b != NULL ? 2 : 1);
@@ -96,9 +96,9 @@ static bool is_natural(const struct wr_expr *expr)
 /* Steps between integers: up only; from UNSIGNED to the next larger signed. */
 static uint32_t integer_cost(const struct wr_expr *expr, uint8_t from, uint8_t to)
 {
-    static const uint8_t bits[] = { [WR_TYPE_INT16] = 16,  [WR_TYPE_INT32] = 32,
-                                    [WR_TYPE_INT64] = 64,  [WR_TYPE_UINT16] = 16,
-                                    [WR_TYPE_UINT32] = 32, [WR_TYPE_UINT64] = 64 };
+    static const uint8_t bits[] = {
+        [WR_TYPE_INT16] = 16,  [WR_TYPE_INT32] = 32,  [WR_TYPE_INT64] = 64,
+        [WR_TYPE_UINT16] = 16, [WR_TYPE_UINT32] = 32, [WR_TYPE_UINT64] = 64};
     const bool from_unsigned = from >= WR_TYPE_UINT16;
     const bool to_unsigned = to >= WR_TYPE_UINT16;
     if (from_unsigned == to_unsigned) {
@@ -127,7 +127,8 @@ static uint32_t number_cost(const struct wr_expr *expr, uint8_t from, uint8_t to
     return from == WR_TYPE_FLOAT32 && to == WR_TYPE_FLOAT64 ? 3 : WR_COST_NONE;
 }
 
-/* JSON's numbers may have a fraction whatever they are compared with, so NUMERIC comes before the integers. */
+/* JSON's numbers may have a fraction whatever they are compared with, so NUMERIC comes before the
+ * integers. */
 static uint32_t json_cost(uint8_t to)
 {
     switch (to) {
@@ -195,8 +196,9 @@ static struct wr_expr *fail_literal(struct wr_binder *binder, const struct wr_ex
                                     struct wr_type to)
 {
     const struct wr_slice text = wr_view_slice(&expr->value.view);
-    wr_bind_fail(binder, expr->at, "'%.*s' is not a valid %s", (int)(text.bytes > 60 ? 60 : text.bytes),
-                 text.data, wr_bind_type_name(binder, to));
+    wr_bind_fail(binder, expr->at, "'%.*s' is not a valid %s",
+                 (int)(text.bytes > 60 ? 60 : text.bytes), text.data,
+                 wr_bind_type_name(binder, to));
     switch (to.id) {
     case WR_TYPE_TIMESTAMP:
     case WR_TYPE_TIMESTAMPTZ:
@@ -224,8 +226,8 @@ static struct wr_expr *fold_text(struct wr_binder *binder, struct wr_expr *expr,
     struct wr_expr *folded =
         wr_expr_new(binder->arena, WR_EXPR_CONST, to, expr->at, expr->at + expr->at_bytes, 0);
     const struct wr_slice text = wr_view_slice(&expr->value.view);
-    const struct wr_slice kept = { wr_arena_strndup(binder->arena, text.data, text.bytes),
-                                   text.bytes };
+    const struct wr_slice kept = {wr_arena_strndup(binder->arena, text.data, text.bytes),
+                                  text.bytes};
     struct wr_type bare = to;
     if (!wr_text_parse(bare, kept, &folded->value)) {
         if (!try_cast) {
@@ -237,7 +239,8 @@ static struct wr_expr *fold_text(struct wr_binder *binder, struct wr_expr *expr,
     return folded;
 }
 
-/* A constant number or time in another type, when its text reads back there; NULL: leave it to the row. */
+/* A constant number or time in another type, when its text reads back there; NULL: leave it to the
+ * row. */
 static struct wr_expr *fold_value(struct wr_binder *binder, const struct wr_expr *expr,
                                   struct wr_type to)
 {
@@ -255,10 +258,10 @@ static struct wr_expr *fold_value(struct wr_binder *binder, const struct wr_expr
     if (!numbers) {
         return NULL;
     }
-    struct wr_buf text = { 0 };
+    struct wr_buf text = {0};
     wr_text_format(&text, expr->type, &expr->value);
     const bool good =
-        wr_text_parse(to, (struct wr_slice){ wr_buf_cstr(&text), text.bytes }, &folded->value);
+        wr_text_parse(to, (struct wr_slice){wr_buf_cstr(&text), text.bytes}, &folded->value);
     wr_buf_deinit(&text);
     return good ? folded : NULL;
 }
@@ -290,30 +293,30 @@ static struct wr_expr *json_to_text(struct wr_binder *binder, struct wr_expr *ex
     struct wr_expr *text = WR_ARENA_NEW(binder->arena, struct wr_expr);
     *text = *expr;
     text->type = wr_type_of(WR_TYPE_TEXT);
-    text->function = expr->function == WR_FN_JSON_GET ? WR_FN_JSON_GET_TEXT
-                                                      : WR_FN_JSON_GET_INDEX_TEXT;
+    text->function =
+        expr->function == WR_FN_JSON_GET ? WR_FN_JSON_GET_TEXT : WR_FN_JSON_GET_INDEX_TEXT;
     return text;
 }
 
 static struct wr_type as_decimal(struct wr_type t)
 {
-    static const uint8_t digits[] = { [WR_TYPE_INT16] = 5,   [WR_TYPE_INT32] = 10,
-                                      [WR_TYPE_INT64] = 19,  [WR_TYPE_UINT16] = 5,
-                                      [WR_TYPE_UINT32] = 10, [WR_TYPE_UINT64] = 20 };
+    static const uint8_t digits[] = {
+        [WR_TYPE_INT16] = 5,  [WR_TYPE_INT32] = 10,  [WR_TYPE_INT64] = 19,
+        [WR_TYPE_UINT16] = 5, [WR_TYPE_UINT32] = 10, [WR_TYPE_UINT64] = 20};
     if (t.id == WR_TYPE_DECIMAL) {
         return t;
     }
     if (!wr_type_is_integer(t)) { /* text, floats, JSON: as bare NUMERIC */
-        return (struct wr_type){ .id = WR_TYPE_DECIMAL, .precision = 38, .scale = 9 };
+        return (struct wr_type){.id = WR_TYPE_DECIMAL, .precision = 38, .scale = 9};
     }
-    return (struct wr_type){ .id = WR_TYPE_DECIMAL, .precision = digits[t.id] };
+    return (struct wr_type){.id = WR_TYPE_DECIMAL, .precision = digits[t.id]};
 }
 
 static struct wr_expr *make_cast(struct wr_binder *binder, struct wr_expr *expr, struct wr_type to,
                                  bool try_cast)
 {
-    struct wr_expr *cast = wr_expr_new(binder->arena, WR_EXPR_CAST, to, expr->at,
-                                       expr->at + expr->at_bytes, 1);
+    struct wr_expr *cast =
+        wr_expr_new(binder->arena, WR_EXPR_CAST, to, expr->at, expr->at + expr->at_bytes, 1);
     cast->args[0] = expr;
     cast->nullable = expr->nullable || try_cast || expr->type.id == WR_TYPE_JSON;
     cast->try_cast = try_cast;
@@ -329,14 +332,14 @@ struct wr_expr *wr_bind_cast(struct wr_binder *binder, struct wr_expr *expr, str
     if (wr_type_equal(expr->type, to)) {
         return expr;
     }
-    const bool allowed = explicit_cast ? can_cast(expr->type, to)
-                                       : wr_bind_cost(expr, to) != WR_COST_NONE;
+    const bool allowed =
+        explicit_cast ? can_cast(expr->type, to) : wr_bind_cost(expr, to) != WR_COST_NONE;
     if (!allowed) {
         return fail_cast(binder, expr, to, explicit_cast);
     }
     if (expr->kind == WR_EXPR_CONST && (expr->is_null || expr->type.id == WR_TYPE_NULL)) {
-        struct wr_expr *null = wr_expr_new(binder->arena, WR_EXPR_CONST, to, expr->at,
-                                           expr->at + expr->at_bytes, 0);
+        struct wr_expr *null =
+            wr_expr_new(binder->arena, WR_EXPR_CONST, to, expr->at, expr->at + expr->at_bytes, 0);
         null->is_null = true;
         null->nullable = true;
         return null;
@@ -379,15 +382,15 @@ static struct wr_type wider_decimal(struct wr_type a, struct wr_type b)
     const uint32_t scale = a.scale > b.scale ? a.scale : b.scale;
     const uint32_t whole = whole_a > whole_b ? whole_a : whole_b;
     const uint32_t precision = whole + scale > 38 ? 38 : whole + scale;
-    return (struct wr_type){ .id = WR_TYPE_DECIMAL,
-                             .precision = (uint8_t)precision,
-                             .scale = (uint8_t)(scale > precision ? precision : scale) };
+    return (struct wr_type){.id = WR_TYPE_DECIMAL,
+                            .precision = (uint8_t)precision,
+                            .scale = (uint8_t)(scale > precision ? precision : scale)};
 }
 
 static struct wr_type common_type(const struct wr_expr *a, struct wr_type so_far, bool *good)
 {
     const struct wr_type t = a->type;
-    struct wr_expr probe = { .kind = WR_EXPR_COLUMN, .type = so_far };
+    struct wr_expr probe = {.kind = WR_EXPR_COLUMN, .type = so_far};
     if (t.id == WR_TYPE_DECIMAL && wr_type_is_integer(so_far)) {
         return wider_decimal(t, as_decimal(so_far));
     }

@@ -2,7 +2,7 @@
 #include "batch/text.h"
 #include "sql/bind.h"
 
-static const struct wr_type bool_type = { .id = WR_TYPE_BOOL };
+static const struct wr_type bool_type = {.id = WR_TYPE_BOOL};
 
 static struct wr_expr *new_expr(struct wr_bind *bind, enum wr_expr_kind kind, struct wr_type type,
                                 const struct wr_ast_expr *ast, uint32_t args)
@@ -23,15 +23,16 @@ static bool bind_args(struct wr_bind *bind, const struct wr_ast_expr *ast, struc
 
 static struct wr_expr **bind_all(struct wr_bind *bind, const struct wr_ast_expr *ast)
 {
-    struct wr_expr **args = WR_ARENA_ARRAY(bind->binder->arena, struct wr_expr *, ast->arg_count + 1);
+    struct wr_expr **args =
+        WR_ARENA_ARRAY(bind->binder->arena, struct wr_expr *, ast->arg_count + 1);
     return bind_args(bind, ast, args) ? args : NULL;
 }
 
 static struct wr_expr *bind_number(struct wr_bind *bind, const struct wr_ast_expr *ast)
 {
     const struct wr_slice text = ast->text;
-    const bool exponent = memchr(text.data, 'e', text.bytes) != NULL ||
-                          memchr(text.data, 'E', text.bytes) != NULL;
+    const bool exponent =
+        memchr(text.data, 'e', text.bytes) != NULL || memchr(text.data, 'E', text.bytes) != NULL;
     const char *point = memchr(text.data, '.', text.bytes);
     struct wr_expr *expr = new_expr(bind, WR_EXPR_CONST, wr_type_of(WR_TYPE_INT32), ast, 0);
     int64_t integer;
@@ -47,15 +48,14 @@ static struct wr_expr *bind_number(struct wr_bind *bind, const struct wr_ast_exp
     const size_t digits = text.bytes - (point != NULL);
     if (!exponent && digits <= 38) {
         const size_t scale = point == NULL ? 0 : (size_t)(text.data + text.bytes - point - 1);
-        expr->type = (struct wr_type){ .id = WR_TYPE_DECIMAL, .precision = (uint8_t)digits,
-                                       .scale = (uint8_t)scale };
+        expr->type = (struct wr_type){
+            .id = WR_TYPE_DECIMAL, .precision = (uint8_t)digits, .scale = (uint8_t)scale};
         if (wr_text_parse_decimal(text, (uint32_t)digits, (uint32_t)scale, &expr->value.decimal)) {
             return expr;
         }
     }
     expr->type = wr_type_of(WR_TYPE_FLOAT64);
-    if (!wr_text_parse_double(text, &expr->value.f64) ||
-        expr->value.f64 - expr->value.f64 != 0) {
+    if (!wr_text_parse_double(text, &expr->value.f64) || expr->value.f64 - expr->value.f64 != 0) {
         wr_bind_fail(bind->binder, ast->at, "this number is too large");
         wr_bind_hint(bind->binder, "numbers go up to about 1.8e308");
         return NULL;
@@ -101,7 +101,8 @@ static struct wr_expr *bind_constant(struct wr_bind *bind, const struct wr_ast_e
     return expr;
 }
 
-/* `small = 5`: the constant takes the column's narrower type when it fits, which changes nothing but speed. */
+/* `small = 5`: the constant takes the column's narrower type when it fits, which changes nothing
+ * but speed. */
 static void adapt_constant(struct wr_binder *binder, struct wr_expr **constant,
                            const struct wr_expr *other)
 {
@@ -111,12 +112,12 @@ static void adapt_constant(struct wr_binder *binder, struct wr_expr **constant,
         return;
     }
     const int64_t value = c->type.id == WR_TYPE_INT32 ? c->value.i32 : c->value.i64;
-    static const int64_t low[] = { [WR_TYPE_INT16] = INT16_MIN, [WR_TYPE_INT32] = INT32_MIN,
-                                   [WR_TYPE_INT64] = INT64_MIN, [WR_TYPE_UINT16] = 0,
-                                   [WR_TYPE_UINT32] = 0,        [WR_TYPE_UINT64] = 0 };
-    static const int64_t high[] = { [WR_TYPE_INT16] = INT16_MAX,   [WR_TYPE_INT32] = INT32_MAX,
-                                    [WR_TYPE_INT64] = INT64_MAX,   [WR_TYPE_UINT16] = UINT16_MAX,
-                                    [WR_TYPE_UINT32] = UINT32_MAX, [WR_TYPE_UINT64] = INT64_MAX };
+    static const int64_t low[] = {
+        [WR_TYPE_INT16] = INT16_MIN, [WR_TYPE_INT32] = INT32_MIN, [WR_TYPE_INT64] = INT64_MIN,
+        [WR_TYPE_UINT16] = 0,        [WR_TYPE_UINT32] = 0,        [WR_TYPE_UINT64] = 0};
+    static const int64_t high[] = {
+        [WR_TYPE_INT16] = INT16_MAX,   [WR_TYPE_INT32] = INT32_MAX,   [WR_TYPE_INT64] = INT64_MAX,
+        [WR_TYPE_UINT16] = UINT16_MAX, [WR_TYPE_UINT32] = UINT32_MAX, [WR_TYPE_UINT64] = INT64_MAX};
     if ((c->type.id == WR_TYPE_INT32 || c->type.id == WR_TYPE_INT64) &&
         value >= low[other->type.id] && value <= high[other->type.id]) {
         struct wr_expr *cast = wr_bind_cast(binder, *constant, other->type, true, false);
@@ -126,16 +127,17 @@ static void adapt_constant(struct wr_binder *binder, struct wr_expr **constant,
 
 static bool is_comparison(const char *op)
 {
-    return op[0] == '=' || op[0] == '<' || op[0] == '>' ? op[1] == '\0' || op[1] == '=' || op[1] == '>'
-                                                        : false;
+    return op[0] == '=' || op[0] == '<' || op[0] == '>'
+               ? op[1] == '\0' || op[1] == '=' || op[1] == '>'
+               : false;
 }
 
 static struct wr_expr *bind_operator(struct wr_bind *bind, const char *op, struct wr_expr **args,
                                      uint32_t count, const struct wr_ast_expr *ast)
 {
     struct wr_binder *binder = bind->binder;
-    const bool compares = count == 2 && is_comparison(op) && strcmp(op, "<<") != 0 &&
-                          strcmp(op, ">>") != 0;
+    const bool compares =
+        count == 2 && is_comparison(op) && strcmp(op, "<<") != 0 && strcmp(op, ">>") != 0;
     if (compares) {
         adapt_constant(binder, &args[0], args[1]);
         adapt_constant(binder, &args[1], args[0]);
@@ -293,7 +295,8 @@ static struct wr_expr *bind_distinct(struct wr_bind *bind, const struct wr_ast_e
     return negate(bind, expr, ast->negated, ast);
 }
 
-/* What stands once in the text and twice in the tree must be small, or nesting would double it each time. */
+/* What stands once in the text and twice in the tree must be small, or nesting would double it each
+ * time. */
 #define REPEATED_NODES_MAX 200u
 
 static bool is_small(const struct wr_expr *expr, uint32_t *left)
@@ -328,8 +331,8 @@ static struct wr_expr *bind_between(struct wr_bind *bind, const struct wr_ast_ex
     if (args == NULL || !check_repeated(bind, args[0], "BETWEEN")) {
         return NULL;
     }
-    struct wr_expr *low[2] = { args[0], args[1] };
-    struct wr_expr *high[2] = { args[0], args[2] };
+    struct wr_expr *low[2] = {args[0], args[1]};
+    struct wr_expr *high[2] = {args[0], args[2]};
     struct wr_expr *expr = new_expr(bind, WR_EXPR_AND, bool_type, ast, 2);
     expr->args[0] = bind_operator(bind, ">=", low, 2, ast);
     expr->args[1] = expr->args[0] == NULL ? NULL : bind_operator(bind, "<=", high, 2, ast);
@@ -376,7 +379,7 @@ static struct wr_expr *bind_when(struct wr_bind *bind, struct wr_expr *operand,
     if (operand == NULL) {
         return wr_bind_boolean(bind, when, "WHEN");
     }
-    struct wr_expr *sides[2] = { operand, wr_bind_expr(bind, when) };
+    struct wr_expr *sides[2] = {operand, wr_bind_expr(bind, when)};
     return sides[1] == NULL ? NULL : bind_operator(bind, "=", sides, 2, when);
 }
 
@@ -477,8 +480,9 @@ static struct wr_expr *bind_call(struct wr_bind *bind, const struct wr_ast_expr 
         return wr_bind_call(bind, ast);
     }
     wr_bind_fail(bind->binder, ast->at, "a window is no value here");
-    wr_bind_hint(bind->binder, "write %.*s(…) AS window in SELECT, and window.start or window.end "
-                               "of it in an outer query",
+    wr_bind_hint(bind->binder,
+                 "write %.*s(…) AS window in SELECT, and window.start or window.end "
+                 "of it in an outer query",
                  WR_SLICE_ARG(ast->parts[0].text));
     return NULL;
 }
@@ -536,7 +540,7 @@ bool wr_bind_interval_us(struct wr_binder *binder, const struct wr_ast_expr *ast
                          bool zero_allowed, int64_t *us)
 {
     static const struct wr_scope nothing;
-    struct wr_bind bind = { .binder = binder, .scope = &nothing, .where = what };
+    struct wr_bind bind = {.binder = binder, .scope = &nothing, .where = what};
     struct wr_expr *expr = wr_bind_expr(&bind, ast);
     if (expr == NULL) {
         return false;

@@ -41,9 +41,11 @@ struct wr_draft *wr_bind_project(struct wr_binder *binder, struct wr_draft *node
     draft->project = WR_ARENA_ARRAY(binder->arena, struct wr_expr *, count + 1);
     for (uint32_t i = 0; i < count; i++) {
         draft->project[i] = exprs[i];
-        draft->schema.fields[i] = (struct wr_field){ .name = names[i], .type = exprs[i]->type,
-                                                     .not_null = !exprs[i]->nullable,
-                                                     .declared = i, .field_id = i + 1 };
+        draft->schema.fields[i] = (struct wr_field){.name = names[i],
+                                                    .type = exprs[i]->type,
+                                                    .not_null = !exprs[i]->nullable,
+                                                    .declared = i,
+                                                    .field_id = i + 1};
     }
     return draft;
 }
@@ -110,7 +112,8 @@ static void leave_object(struct wr_binder *binder, struct wr_object *object)
     binder->depth--;
 }
 
-/* A table without a connector is a view of what is inserted: its columns' names and types, by position. */
+/* A table without a connector is a view of what is inserted: its columns' names and types, by
+ * position. */
 static struct wr_scope *cast_to_table(struct wr_binder *binder, const struct wr_object *object,
                                       const struct wr_ast_statement *insert, struct wr_scope *rows)
 {
@@ -174,7 +177,7 @@ static struct wr_scope *fail_relation(struct wr_binder *binder, const struct wr_
 {
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, name->text);
-    struct wr_buf all = { 0 };
+    struct wr_buf all = {0};
     for (uint32_t i = 0; i < binder->object_count; i++) {
         if (binder->objects[i].kind != WR_OBJECT_SINK) {
             wr_suggest_offer(&suggest, wr_slice_of(binder->objects[i].name));
@@ -259,8 +262,9 @@ static bool check_time(struct wr_binder *binder, const struct wr_scope *scope,
     if (!wr_type_is_timestamp(column->expr->type)) {
         wr_bind_fail(binder, at, "column \"%s\" is %s: windows go by a TIMESTAMP", column->name,
                      wr_bind_type_name(binder, column->expr->type));
-        wr_bind_hint(binder, "declare it as TIMESTAMP, or compute one in the source: "
-                             "ts TIMESTAMP GENERATED ALWAYS AS (from_epoch_ms(%s))",
+        wr_bind_hint(binder,
+                     "declare it as TIMESTAMP, or compute one in the source: "
+                     "ts TIMESTAMP GENERATED ALWAYS AS (from_epoch_ms(%s))",
                      column->name);
         return false;
     }
@@ -312,8 +316,9 @@ static bool window_sizes(struct wr_binder *binder, const struct wr_ast_from *fro
         }
         if (window->slide_us > window->size_us) {
             wr_bind_fail(binder, from->slide->at, "the slide is longer than the window");
-            wr_bind_hint(binder, "the order is HOP(source, time, slide, size); rows between windows "
-                                 "would be in none");
+            wr_bind_hint(binder,
+                         "the order is HOP(source, time, slide, size); rows between windows "
+                         "would be in none");
             return false;
         }
     }
@@ -339,9 +344,9 @@ struct wr_expr *wr_bind_window_time(struct wr_binder *binder, struct wr_expr *en
 static struct wr_scope *add_window_columns(struct wr_binder *binder, struct wr_scope *input,
                                            struct wr_scope_window *window)
 {
-    static const char *const names[] = { "window_start", "window_end", "window_time" };
-    static const enum wr_time_role roles[] = { WR_ROLE_WINDOW_START, WR_ROLE_WINDOW_END,
-                                               WR_ROLE_WINDOW_TIME };
+    static const char *const names[] = {"window_start", "window_end", "window_time"};
+    static const enum wr_time_role roles[] = {WR_ROLE_WINDOW_START, WR_ROLE_WINDOW_END,
+                                              WR_ROLE_WINDOW_TIME};
     struct wr_scope *scope = new_scope(binder, input->node, input->count + 3);
     uint32_t n = 0;
     for (uint32_t i = 0; i < input->count; i++) {
@@ -379,7 +384,8 @@ static struct wr_scope *window_scope(struct wr_binder *binder, const struct wr_a
     window->kind = window_kind(&from->name);
     window->at = from->at;
     if (from->input == NULL) {
-        wr_bind_fail(binder, from->at, "%.*s needs a source to read", WR_SLICE_ARG(from->name.text));
+        wr_bind_fail(binder, from->at, "%.*s needs a source to read",
+                     WR_SLICE_ARG(from->name.text));
         wr_bind_hint(binder, "write %.*s(source, time, INTERVAL '10 seconds')",
                      WR_SLICE_ARG(from->name.text));
         return NULL;
@@ -429,11 +435,11 @@ struct wr_scope *wr_bind_from(struct wr_binder *binder, const struct wr_ast_from
     /* A copy: one view may stand in several FROMs under several names. */
     struct wr_scope *named = WR_ARENA_NEW(binder->arena, struct wr_scope);
     *named = *scope;
-    named->alias = from->alias.text.bytes > 0          ? from->alias.text
-                   : from->kind == WR_AST_FROM_NAME    ? from->name.text
+    named->alias = from->alias.text.bytes > 0       ? from->alias.text
+                   : from->kind == WR_AST_FROM_NAME ? from->name.text
                    : from->kind == WR_AST_FROM_WINDOW && from->input->kind == WR_AST_FROM_NAME
                        ? from->input->name.text
-                       : (struct wr_slice){ NULL, 0 };
+                       : (struct wr_slice){NULL, 0};
     return named;
 }
 

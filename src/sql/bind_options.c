@@ -1,6 +1,8 @@
-/* bind_options.c: WITH clauses and SET: the environment, names pasted from other systems, connectors, formats.
+/* bind_options.c: WITH clauses and SET: the environment, names pasted from other systems,
+ * connectors, formats.
  *
- * What came out of ${NAME} is never shown: pair->raw keeps what was written, and errors and EXPLAIN show that.
+ * What came out of ${NAME} is never shown: pair->raw keeps what was written, and errors and EXPLAIN
+ * show that.
  */
 #include "base/buf.h"
 #include "config/suggest.h"
@@ -18,7 +20,7 @@ static const char *expand(struct wr_binder *binder, const struct wr_ast_option *
 {
     const char *(*read_env)(const char *) = binder->catalog->getenv;
     const struct wr_slice v = option->value;
-    struct wr_buf out = { 0 };
+    struct wr_buf out = {0};
     for (size_t i = 0; i < v.bytes; i++) {
         size_t end = i + 2;
         if (v.data[i] != '$' || i + 1 >= v.bytes || v.data[i + 1] != '{') {
@@ -35,7 +37,8 @@ static const char *expand(struct wr_binder *binder, const struct wr_ast_option *
             close++;
         }
         if (name[0] == '\0' || close == v.bytes || (close != end && !has_default)) {
-            wr_bind_fail(binder, option->value_at, "\"${\" begins the name of an environment variable");
+            wr_bind_fail(binder, option->value_at,
+                         "\"${\" begins the name of an environment variable");
             wr_bind_hint(binder, "write ${NAME} or ${NAME:-default}");
             wr_buf_deinit(&out);
             return NULL;
@@ -111,7 +114,7 @@ static void fail_connector(struct wr_binder *binder, const struct wr_sql_connect
                            const struct wr_option_pair *pair, const char *what)
 {
     struct wr_suggest suggest;
-    struct wr_buf all = { 0 };
+    struct wr_buf all = {0};
     wr_suggest_init(&suggest, wr_slice_of(pair->value));
     for (const struct wr_sql_connector *c = connectors; c != NULL && c->name != NULL; c++) {
         wr_suggest_offer(&suggest, wr_slice_of(c->name));
@@ -172,28 +175,33 @@ static bool has_row(const struct wr_option *table, const char *name)
     return false;
 }
 
-/* Names of Flink and Arroyo for what has another name here. They are translated only where the connector has the
- * option that is meant and none of the written name. */
+/* Names of Flink and Arroyo for what has another name here. They are translated only where the
+ * connector has the option that is meant and none of the written name. */
 static void translate_names(struct wr_binder *binder, const struct wr_sql_connector *connector,
                             struct wr_option_pair *pairs, uint32_t count)
 {
     static const char *const names[][2] = {
-        { "bootstrap_servers", "brokers" },      { "bootstrap.servers", "brokers" },
-        { "properties.bootstrap.servers", "brokers" }, { "properties.group.id", "group_id" },
-        { "source.group_id", "group_id" },       { "scan.startup.mode", "start" },
-        { "source.offset", "start" },            { "value.format", "format" },
+        {"bootstrap_servers", "brokers"},
+        {"bootstrap.servers", "brokers"},
+        {"properties.bootstrap.servers", "brokers"},
+        {"properties.group.id", "group_id"},
+        {"source.group_id", "group_id"},
+        {"scan.startup.mode", "start"},
+        {"source.offset", "start"},
+        {"value.format", "format"},
     };
     static const char *const values[][2] = {
-        { "earliest-offset", "earliest" },
-        { "latest-offset", "latest" },
-        { "group-offsets", "committed" },
-        { "group", "committed" },
+        {"earliest-offset", "earliest"},
+        {"latest-offset", "latest"},
+        {"group-offsets", "committed"},
+        {"group", "committed"},
     };
     for (uint32_t i = 0; i < count; i++) {
         struct wr_option_pair *pair = &pairs[i];
         for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
             const bool known = has_row(connector->options, names[n][1]) || n == 7;
-            if (known && strcmp(pair->name, names[n][0]) == 0 && !has_row(connector->options, pair->name)) {
+            if (known && strcmp(pair->name, names[n][0]) == 0 &&
+                !has_row(connector->options, pair->name)) {
                 pair->name = names[n][1];
                 break;
             }
@@ -213,7 +221,8 @@ static void translate_names(struct wr_binder *binder, const struct wr_sql_connec
 static const char *default_format(const struct wr_option_pair *pairs, uint32_t count)
 {
     const struct wr_option_pair *path = wr_bind_find_pair(pairs, count, "path");
-    if (path != NULL && (strstr(path->value, ".csv") != NULL || strstr(path->value, ".CSV") != NULL)) {
+    if (path != NULL &&
+        (strstr(path->value, ".csv") != NULL || strstr(path->value, ".CSV") != NULL)) {
         return "csv";
     }
     return "json";
@@ -224,7 +233,7 @@ static const struct wr_sql_format *find_format(struct wr_binder *binder,
                                                const struct wr_option_pair *given, const char *name)
 {
     struct wr_suggest suggest;
-    struct wr_buf all = { 0 };
+    struct wr_buf all = {0};
     wr_suggest_init(&suggest, wr_slice_of(name));
     for (const struct wr_sql_format *f = formats; f != NULL && f->name != NULL; f++) {
         if (strcmp(f->name, name) == 0) {
@@ -234,7 +243,8 @@ static const struct wr_sql_format *find_format(struct wr_binder *binder,
         wr_suggest_offer(&suggest, wr_slice_of(f->name));
         wr_buf_printf(&all, "%s%s", all.bytes > 0 ? ", " : "", f->name);
     }
-    wr_bind_fail(binder, given != NULL ? given->value_at : WR_SQL_NOWHERE, "there is no format '%s'",
+    wr_bind_fail(binder, given != NULL ? given->value_at : WR_SQL_NOWHERE,
+                 "there is no format '%s'",
                  given != NULL && strstr(given->raw, "${") != NULL ? given->raw : name);
     if (suggest.best.bytes > 0) {
         wr_bind_hint(binder, "did you mean '%.*s'?", WR_SLICE_ARG(suggest.best));
@@ -259,7 +269,7 @@ bool wr_bind_parse_options(struct wr_binder *binder, const struct wr_ast_stateme
                            struct wr_option_pair *pairs, uint32_t count, const char **format,
                            struct wr_options **options, const char **shown)
 {
-    const struct wr_option *tables[4] = { connector->options, common };
+    const struct wr_option *tables[4] = {connector->options, common};
     uint32_t table_count = connector->options != NULL ? 2 : 1;
     if (connector->options == NULL) {
         tables[0] = common;
@@ -281,11 +291,12 @@ bool wr_bind_parse_options(struct wr_binder *binder, const struct wr_ast_stateme
     tables[table_count] = NULL;
     uint32_t at = WR_SQL_NOWHERE;
     const char *what = wr_arena_printf(binder->arena, "connector '%s'", connector->name);
-    if (wr_options_parse(tables, what, pairs, count, binder->arena, options, &at, binder->err) != WR_OK) {
+    if (wr_options_parse(tables, what, pairs, count, binder->arena, options, &at, binder->err) !=
+        WR_OK) {
         wr_sql_place(&binder->sql, at != WR_SQL_NOWHERE ? at : s->name.at, binder->err);
         return false;
     }
-    struct wr_buf text = { 0 };
+    struct wr_buf text = {0};
     wr_options_each(*options, show_option, &text);
     *shown = wr_arena_strdup(binder->arena, wr_buf_cstr(&text));
     wr_buf_deinit(&text);
@@ -308,7 +319,7 @@ bool wr_bind_settings(struct wr_binder *binder, const struct wr_option_pair *ove
                       uint32_t override_count)
 {
     struct wr_plan *plan = binder->plan;
-    const struct wr_option *tables[2] = { binder->catalog->settings, NULL };
+    const struct wr_option *tables[2] = {binder->catalog->settings, NULL};
     plan->settings = WR_ARENA_ARRAY(binder->arena, struct wr_option_pair,
                                     binder->ast.count + override_count + 1);
     for (uint32_t i = 0; i < binder->ast.count; i++) {
@@ -321,10 +332,10 @@ bool wr_bind_settings(struct wr_binder *binder, const struct wr_option_pair *ove
         }
     }
     for (uint32_t i = 0; i < override_count; i++) {
-        struct wr_option_pair pair = { wr_arena_strdup(binder->arena, overrides[i].name),
-                                       wr_arena_strdup(binder->arena, overrides[i].value),
-                                       wr_arena_strdup(binder->arena, overrides[i].value),
-                                       WR_SQL_NOWHERE, WR_SQL_NOWHERE };
+        struct wr_option_pair pair = {wr_arena_strdup(binder->arena, overrides[i].name),
+                                      wr_arena_strdup(binder->arena, overrides[i].value),
+                                      wr_arena_strdup(binder->arena, overrides[i].value),
+                                      WR_SQL_NOWHERE, WR_SQL_NOWHERE};
         put_setting(plan->settings, &plan->setting_count, &pair);
     }
     if (tables[0] == NULL) {
@@ -332,8 +343,8 @@ bool wr_bind_settings(struct wr_binder *binder, const struct wr_option_pair *ove
     }
     struct wr_options *checked;
     uint32_t at = WR_SQL_NOWHERE;
-    if (wr_options_parse(tables, "SET", plan->settings, plan->setting_count, binder->arena, &checked,
-                         &at, binder->err) != WR_OK) {
+    if (wr_options_parse(tables, "SET", plan->settings, plan->setting_count, binder->arena,
+                         &checked, &at, binder->err) != WR_OK) {
         wr_sql_place(&binder->sql, at, binder->err);
         return false;
     }

@@ -1,7 +1,8 @@
 /* bind_scope.c: names.
  *
- * An unquoted identifier folds to lower case, as in PostgreSQL, and first means a column of exactly that name; when there
- * is none, the one column that is equal without regard to case ("userId" for userid). A quoted one is exact.
+ * An unquoted identifier folds to lower case, as in PostgreSQL, and first means a column of exactly
+ * that name; when there is none, the one column that is equal without regard to case ("userId" for
+ * userid). A quoted one is exact.
  */
 #include "base/buf.h"
 #include "config/suggest.h"
@@ -111,11 +112,12 @@ static bool parts_match(const struct wr_ast_name *parts, uint32_t count, const c
 static bool group_matches(const struct wr_ast_name *parts, uint32_t count,
                           const struct wr_scope_column *column)
 {
-    if (count != 2 || column->group == NULL || !wr_bind_name_matches(&parts[0], column->group, false)) {
+    if (count != 2 || column->group == NULL ||
+        !wr_bind_name_matches(&parts[0], column->group, false)) {
         return false;
     }
-    return wr_bind_name_matches(&parts[1],
-                                column->role == WR_ROLE_WINDOW_START ? "start" : "end", false);
+    return wr_bind_name_matches(&parts[1], column->role == WR_ROLE_WINDOW_START ? "start" : "end",
+                                false);
 }
 
 static int32_t find_exactly(const struct wr_scope *scope, const struct wr_ast_name *parts,
@@ -139,7 +141,8 @@ int32_t wr_bind_find_column(const struct wr_scope *scope, const struct wr_ast_na
 {
     const bool qualified = part_count > 1 && scope->alias.bytes > 0 &&
                            wr_slice_equal_nocase(parts[0].text, scope->alias);
-    /* The longest name first: payload.user.id before payload; then without the source's own name. */
+    /* The longest name first: payload.user.id before payload; then without the source's own name.
+     */
     for (uint32_t skip = 0; skip <= (qualified ? 1u : 0u); skip++) {
         for (uint32_t count = part_count - skip; count > 0; count--) {
             int32_t found = find_exactly(scope, parts + skip, count, true);
@@ -161,7 +164,7 @@ void wr_bind_unknown_column(struct wr_binder *binder, const struct wr_scope *sco
     struct wr_suggest suggest;
     const struct wr_ast_name *last = &ast->parts[ast->part_count - 1];
     wr_suggest_init(&suggest, last->text);
-    struct wr_buf all = { 0 };
+    struct wr_buf all = {0};
     uint32_t shown = 0;
     for (uint32_t i = 0; i < scope->count; i++) {
         wr_suggest_offer(&suggest, wr_slice_of(scope->columns[i].name));
@@ -169,7 +172,7 @@ void wr_bind_unknown_column(struct wr_binder *binder, const struct wr_scope *sco
             wr_buf_printf(&all, "%s%s", shown > 1 ? ", " : "", scope->columns[i].name);
         }
     }
-    const struct wr_slice text = { binder->sql.text.data + ast->at, last->end - ast->at };
+    const struct wr_slice text = {binder->sql.text.data + ast->at, last->end - ast->at};
     wr_bind_fail(binder, ast->at, "unknown column \"%.*s\"", WR_SLICE_ARG(text));
     if (suggest.best.bytes > 0) {
         wr_bind_hint(binder, "did you mean \"%.*s\"?", WR_SLICE_ARG(suggest.best));
@@ -187,7 +190,8 @@ static void fail_ambiguous(struct wr_binder *binder, const struct wr_ast_expr *a
     const struct wr_ast_name *last = &ast->parts[ast->part_count - 1];
     wr_bind_fail(binder, ast->at, "column \"%.*s\" is ambiguous: more than one has this name",
                  WR_SLICE_ARG(last->text));
-    wr_bind_hint(binder, "write the one that you mean in double quotes, or give them names with AS");
+    wr_bind_hint(binder,
+                 "write the one that you mean in double quotes, or give them names with AS");
 }
 
 /* payload.user.id on a JSON column: -> for each step. */
@@ -196,8 +200,8 @@ static struct wr_expr *json_path(struct wr_bind *bind, struct wr_expr *value,
 {
     struct wr_arena *arena = bind->binder->arena;
     for (uint32_t i = from; i < ast->part_count; i++) {
-        struct wr_expr *key = wr_expr_text_const(arena, ast->parts[i].text, ast->parts[i].at,
-                                                 ast->parts[i].end);
+        struct wr_expr *key =
+            wr_expr_text_const(arena, ast->parts[i].text, ast->parts[i].at, ast->parts[i].end);
         struct wr_expr *step =
             wr_expr_call(arena, WR_FN_JSON_GET, wr_type_of(WR_TYPE_JSON), value, key);
         step->at = ast->at;

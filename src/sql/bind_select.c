@@ -1,8 +1,8 @@
 /* bind_select.c: SELECT: rows, or groups of a window.
  *
- * Everything is bound over FROM's columns first. In a grouped SELECT the outcome is then rewritten over what the WINDOW
- * node gives (window_start, window_end, keys, aggregates): a part that equals a GROUP BY expression becomes its column, an
- * aggregate its own, and any other column is an error.
+ * Everything is bound over FROM's columns first. In a grouped SELECT the outcome is then rewritten
+ * over what the WINDOW node gives (window_start, window_end, keys, aggregates): a part that equals
+ * a GROUP BY expression becomes its column, an aggregate its own, and any other column is an error.
  */
 #include "base/buf.h"
 #include "base/limits.h"
@@ -53,13 +53,13 @@ static struct wr_expr *per_row(struct select *s, struct wr_expr *expr)
                       "group by window_start, window_end; conditions on them go into HAVING");
             return NULL;
         }
-        struct wr_expr *time = wr_expr_column(arena, w->time, w->time_type, true, expr->at,
-                                              expr->at + expr->at_bytes);
+        struct wr_expr *time =
+            wr_expr_column(arena, w->time, w->time_type, true, expr->at, expr->at + expr->at_bytes);
         time = wr_bind_cast(s->binder, time, wr_type_of(WR_TYPE_TIMESTAMP), true, false);
         struct wr_expr *call = wr_expr_new(arena, WR_EXPR_CALL, wr_type_of(WR_TYPE_TIMESTAMP),
                                            expr->at, expr->at + expr->at_bytes, 3);
-        call->function = expr->column == WR_BIND_WINDOW_START ? WR_FN_WINDOW_START_OF
-                                                              : WR_FN_WINDOW_END_OF;
+        call->function =
+            expr->column == WR_BIND_WINDOW_START ? WR_FN_WINDOW_START_OF : WR_FN_WINDOW_END_OF;
         call->args[0] = time;
         call->args[1] = wr_expr_int64(arena, w->size_us);
         call->args[2] = wr_expr_int64(arena, w->offset_us);
@@ -116,8 +116,7 @@ static bool add_star(struct select *s, const struct wr_ast_item *ast)
 {
     const struct wr_ast_expr *star = ast->expr;
     if (star->part_count > 1 ||
-        (star->part_count == 1 &&
-         !wr_slice_equal_nocase(star->parts[0].text, s->scope->alias))) {
+        (star->part_count == 1 && !wr_slice_equal_nocase(star->parts[0].text, s->scope->alias))) {
         fail_hint(s, star->at, "this * names nothing in FROM", "write * alone");
         return false;
     }
@@ -131,9 +130,13 @@ static bool add_star(struct select *s, const struct wr_ast_item *ast)
         *expr = *column->expr;
         expr->at = star->at;
         expr->at_bytes = star->end - star->at;
-        *item = (struct item){ .expr = expr, .name = column->name, .named = true,
-                               .group = column->group, .ast = ast, .role = column->role,
-                               .reach_us = column->reach_us };
+        *item = (struct item){.expr = expr,
+                              .name = column->name,
+                              .named = true,
+                              .group = column->group,
+                              .ast = ast,
+                              .role = column->role,
+                              .reach_us = column->reach_us};
     }
     return true;
 }
@@ -142,8 +145,8 @@ static bool add_star(struct select *s, const struct wr_ast_item *ast)
 static bool add_window_item(struct select *s, const struct wr_ast_item *ast, struct wr_expr *start,
                             struct wr_expr *end, const char *group, int64_t reach_us)
 {
-    static const char *const suffix[] = { "start", "end" };
-    struct wr_expr *const exprs[] = { start, end };
+    static const char *const suffix[] = {"start", "end"};
+    struct wr_expr *const exprs[] = {start, end};
     for (uint32_t k = 0; k < 2; k++) {
         struct item *item = add_item(s);
         *item = (struct item){
@@ -160,11 +163,11 @@ static bool add_window_item(struct select *s, const struct wr_ast_item *ast, str
 }
 
 /* The scope's column that is the start or end of the group `name`; NULL: none. */
-static const struct wr_scope_column *find_group(const struct wr_scope *scope,
-                                                const struct wr_ast_expr *ast,
-                                                enum wr_time_role role)
+static const struct wr_scope_column *
+find_group(const struct wr_scope *scope, const struct wr_ast_expr *ast, enum wr_time_role role)
 {
-    for (uint32_t i = 0; ast->kind == WR_AST_NAME && ast->part_count == 1 && i < scope->count; i++) {
+    for (uint32_t i = 0; ast->kind == WR_AST_NAME && ast->part_count == 1 && i < scope->count;
+         i++) {
         const struct wr_scope_column *column = &scope->columns[i];
         if (column->group != NULL && column->role == role &&
             wr_bind_name_matches(&ast->parts[0], column->group, false)) {
@@ -209,8 +212,8 @@ static bool bind_item(struct select *s, const struct wr_ast_item *ast)
     if (wr_bind_is_window_call(ast->expr)) {
         return wr_bind_window_call(&s->bind, ast->expr) &&
                add_window_item(s, ast, virtual_column(s, WR_BIND_WINDOW_START, ast->expr),
-                               virtual_column(s, WR_BIND_WINDOW_END, ast->expr),
-                               group_name(s, ast), s->bind.window->size_us);
+                               virtual_column(s, WR_BIND_WINDOW_END, ast->expr), group_name(s, ast),
+                               s->bind.window->size_us);
     }
     if (start != NULL && end != NULL) {
         return add_window_item(s, ast, start->expr, end->expr, group_name(s, ast), start->reach_us);
@@ -226,13 +229,16 @@ static bool bind_item(struct select *s, const struct wr_ast_item *ast)
     const char *name = ast->alias.text.bytes > 0 ? wr_bind_fold(s->binder->arena, &ast->alias)
                                                  : default_name(s, ast->expr, &named);
     struct item *item = add_item(s);
-    *item = (struct item){ .expr = expr, .name = name, .named = named, .ast = ast };
+    *item = (struct item){.expr = expr, .name = name, .named = named, .ast = ast};
     set_role(s, item);
-    /* A bare column keeps the case that it was declared with: userid of "userId" is called userId. */
+    /* A bare column keeps the case that it was declared with: userid of "userId" is called userId.
+     */
     uint32_t used;
     if (ast->alias.text.bytes == 0 && ast->expr->kind == WR_AST_NAME) {
-        const int32_t c = wr_bind_find_column(s->scope, ast->expr->parts, ast->expr->part_count, &used);
-        if (c >= 0 && used == ast->expr->part_count && strchr(s->scope->columns[c].name, '.') == NULL) {
+        const int32_t c =
+            wr_bind_find_column(s->scope, ast->expr->parts, ast->expr->part_count, &used);
+        if (c >= 0 && used == ast->expr->part_count &&
+            strchr(s->scope->columns[c].name, '.') == NULL) {
             item->name = s->scope->columns[c].name;
         }
     }
@@ -244,14 +250,16 @@ static const struct wr_ast_item *item_by_name(const struct select *s, const stru
     for (uint32_t i = 0; ast->kind == WR_AST_NAME && ast->part_count == 1 && i < s->ast->item_count;
          i++) {
         const struct wr_ast_item *item = &s->ast->items[i];
-        if (item->alias.text.bytes > 0 && wr_slice_equal_nocase(item->alias.text, ast->parts[0].text)) {
+        if (item->alias.text.bytes > 0 &&
+            wr_slice_equal_nocase(item->alias.text, ast->parts[0].text)) {
             return item;
         }
     }
     return NULL;
 }
 
-/* GROUP BY 2, GROUP BY alias, GROUP BY expression: which expression is meant; NULL with an error. */
+/* GROUP BY 2, GROUP BY alias, GROUP BY expression: which expression is meant; NULL with an error.
+ */
 static const struct wr_ast_expr *group_target(struct select *s, const struct wr_ast_expr *ast)
 {
     if (ast->kind == WR_AST_NUMBER) {
@@ -269,9 +277,8 @@ static const struct wr_ast_expr *group_target(struct select *s, const struct wr_
         return s->ast->items[n - 1].expr;
     }
     uint32_t used = 0;
-    const bool is_column =
-        ast->kind == WR_AST_NAME &&
-        wr_bind_find_column(s->scope, ast->parts, ast->part_count, &used) != -1;
+    const bool is_column = ast->kind == WR_AST_NAME &&
+                           wr_bind_find_column(s->scope, ast->parts, ast->part_count, &used) != -1;
     const struct wr_ast_item *item = is_column ? NULL : item_by_name(s, ast);
     return item != NULL ? item->expr : ast;
 }
@@ -352,14 +359,16 @@ static bool bind_group(struct select *s, const struct wr_ast_expr *written)
 static const struct wr_scope_column *inherited(const struct select *s, enum wr_time_role role)
 {
     for (uint32_t i = 0; i < s->scope->count; i++) {
-        if (s->scope->columns[i].role == role && s->scope->columns[i].expr->kind == WR_EXPR_COLUMN) {
+        if (s->scope->columns[i].role == role &&
+            s->scope->columns[i].expr->kind == WR_EXPR_COLUMN) {
             return &s->scope->columns[i];
         }
     }
     return NULL;
 }
 
-/* Over the WINDOW's columns; NULL with an error for a column that is neither grouped nor aggregated. */
+/* Over the WINDOW's columns; NULL with an error for a column that is neither grouped nor
+ * aggregated. */
 static struct wr_expr *over_window(struct select *s, struct wr_expr *expr)
 {
     struct wr_arena *arena = s->binder->arena;
@@ -417,9 +426,10 @@ static bool fail_no_window(struct select *s)
         fail_hint(s, at, "an aggregate over a window must be grouped by it",
                   "add window_start, window_end to GROUP BY");
     } else if (s->ast->group_count > 0) {
-        fail_hint(s, at, "a GROUP BY without a window would never have a final result",
-                  "read FROM TUMBLE(source, time, INTERVAL '10 seconds') and group by window_start, "
-                  "window_end too");
+        fail_hint(
+            s, at, "a GROUP BY without a window would never have a final result",
+            "read FROM TUMBLE(source, time, INTERVAL '10 seconds') and group by window_start, "
+            "window_end too");
     } else {
         fail_hint(s, at, "an aggregate over an endless stream never has a result",
                   "read FROM TUMBLE(source, time, INTERVAL '10 seconds') and add GROUP BY "
@@ -451,7 +461,8 @@ static bool set_window(struct select *s, struct wr_plan_window *w, struct wr_typ
     const struct wr_scope_column *start = inherited(s, WR_ROLE_WINDOW_START);
     const struct wr_scope_column *end = inherited(s, WR_ROLE_WINDOW_END);
     if (start == NULL || end == NULL) {
-        fail_hint(s, s->ast->group[0]->at, "grouping by an inner window needs its start and its end",
+        fail_hint(s, s->ast->group[0]->at,
+                  "grouping by an inner window needs its start and its end",
                   "select window_start and window_end in the sub-query");
         return false;
     }
@@ -470,7 +481,8 @@ static const char *unique_name(struct select *s, const struct wr_schema *schema,
                                const char *wanted)
 {
     const char *name = wanted;
-    for (uint32_t n = count + 1;; n++) { /* "sum_3" is the third column, unless something is called so */
+    for (uint32_t n = count + 1;;
+         n++) { /* "sum_3" is the third column, unless something is called so */
         bool taken = false;
         for (uint32_t i = 0; i < count; i++) {
             taken = taken || strcmp(schema->fields[i].name, name) == 0;
@@ -485,11 +497,11 @@ static const char *unique_name(struct select *s, const struct wr_schema *schema,
 static void add_window_field(struct select *s, struct wr_draft *draft, uint32_t *n,
                              const char *name, struct wr_type type, bool not_null)
 {
-    draft->schema.fields[*n] = (struct wr_field){ .name = unique_name(s, &draft->schema, *n, name),
-                                                  .type = type,
-                                                  .not_null = not_null,
-                                                  .declared = *n,
-                                                  .field_id = *n + 1 };
+    draft->schema.fields[*n] = (struct wr_field){.name = unique_name(s, &draft->schema, *n, name),
+                                                 .type = type,
+                                                 .not_null = not_null,
+                                                 .declared = *n,
+                                                 .field_id = *n + 1};
     (*n)++;
 }
 
@@ -552,7 +564,7 @@ static struct wr_scope *finish(struct select *s, struct wr_draft *node)
     struct wr_expr **exprs = WR_ARENA_ARRAY(binder->arena, struct wr_expr *, s->item_count + 1);
     const char **names = WR_ARENA_ARRAY(binder->arena, const char *, s->item_count + 1);
     struct wr_scope *scope = WR_ARENA_NEW(binder->arena, struct wr_scope);
-    struct wr_schema seen = { WR_ARENA_ARRAY(binder->arena, struct wr_field, s->item_count + 1), 0 };
+    struct wr_schema seen = {WR_ARENA_ARRAY(binder->arena, struct wr_field, s->item_count + 1), 0};
     scope->columns = WR_ARENA_ARRAY(binder->arena, struct wr_scope_column, s->item_count + 1);
     scope->count = s->item_count;
     if (s->item_count > WR_COLUMNS_MAX) {
@@ -665,7 +677,8 @@ static bool bind_where(struct select *s)
     return true;
 }
 
-/* Arroyo's tumble(interval …) over results goes by their own time, which may have to be computed first. */
+/* Arroyo's tumble(interval …) over results goes by their own time, which may have to be computed
+ * first. */
 static bool add_result_time(struct select *s)
 {
     bool calls = false;
@@ -710,7 +723,7 @@ static struct wr_scope *bind_select(struct wr_binder *binder, const struct wr_as
     if (ast->nested != NULL) {
         return wr_bind_query(binder, ast->nested);
     }
-    struct select s = { .binder = binder, .ast = ast };
+    struct select s = {.binder = binder, .ast = ast};
     if (ast->item_count > WR_COLUMNS_MAX || ast->group_count > WR_COLUMNS_MAX) {
         fail_hint(&s, ast->at, "this SELECT has more than 1024 columns",
                   "select fewer, or keep them in one JSON column");
@@ -723,8 +736,11 @@ static struct wr_scope *bind_select(struct wr_binder *binder, const struct wr_as
     if (s.scope == NULL || !add_result_time(&s)) {
         return NULL;
     }
-    s.bind = (struct wr_bind){ .binder = binder, .scope = s.scope, .aggregates_allowed = true,
-                               .where = "SELECT", .window = s.scope->window };
+    s.bind = (struct wr_bind){.binder = binder,
+                              .scope = s.scope,
+                              .aggregates_allowed = true,
+                              .where = "SELECT",
+                              .window = s.scope->window};
     s.keys = WR_ARENA_ARRAY(binder->arena, struct wr_expr *, ast->group_count + 1);
     if (!bind_where(&s)) {
         return NULL;
@@ -787,7 +803,8 @@ struct wr_scope *wr_bind_union(struct wr_binder *binder, struct wr_scope **branc
                                const uint32_t *ats)
 {
     struct wr_scope *first = branches[0];
-    struct wr_expr **exprs = WR_ARENA_ARRAY(binder->arena, struct wr_expr *, (size_t)count * first->count + 1);
+    struct wr_expr **exprs =
+        WR_ARENA_ARRAY(binder->arena, struct wr_expr *, (size_t)count * first->count + 1);
     for (uint32_t b = 1; b < count; b++) {
         if (branches[b]->count != first->count) {
             wr_bind_fail(binder, ats[b], "the branches of UNION ALL have %u and %u columns",

@@ -1,4 +1,5 @@
-/* bind_sink.c: sinks: what they read (AS, INSERT INTO, or late rows and dead letters), what they are split by. */
+/* bind_sink.c: sinks: what they read (AS, INSERT INTO, or late rows and dead letters), what they
+ * are split by. */
 #include "base/buf.h"
 #include "base/limits.h"
 #include "config/suggest.h"
@@ -28,14 +29,14 @@ static struct wr_scope *cast_to_columns(struct sink *k, struct wr_scope *rows,
         return rows;
     }
     if (s->column_count == 0) {
-        wr_bind_fail(binder, insert->insert_columns[0].at, "sink \"%s\" declares no columns to name",
-                     k->object->name);
+        wr_bind_fail(binder, insert->insert_columns[0].at,
+                     "sink \"%s\" declares no columns to name", k->object->name);
         wr_bind_hint(binder, "leave the list out: the query's own names are used");
         return NULL;
     }
     if (rows->count != wanted) {
-        wr_bind_fail(binder, at, "%s takes %u columns, but the query gives %u", k->object->name, wanted,
-                     rows->count);
+        wr_bind_fail(binder, at, "%s takes %u columns, but the query gives %u", k->object->name,
+                     wanted, rows->count);
         wr_bind_hint(binder, "columns are inserted by position");
         return NULL;
     }
@@ -45,8 +46,9 @@ static struct wr_scope *cast_to_columns(struct sink *k, struct wr_scope *rows,
         const struct wr_ast_column *column = &s->columns[i];
         names[i] = wr_bind_column_name(binder->arena, &column->parts[column->part_count - 1]);
         for (uint32_t g = 0; g < wanted; g++) {
-            const bool mine = given > 0 ? wr_bind_name_matches(&insert->insert_columns[g], names[i], false)
-                                        : g == i;
+            const bool mine =
+                given > 0 ? wr_bind_name_matches(&insert->insert_columns[g], names[i], false)
+                          : g == i;
             exprs[i] = mine ? rows->columns[g].expr : exprs[i];
         }
         if (exprs[i] == NULL) { /* not in the list: NULL */
@@ -89,8 +91,9 @@ static bool check_insert_columns(struct sink *k, const struct wr_ast_statement *
         if (!found) {
             wr_bind_fail(k->binder, name->at, "%s has no column \"%.*s\"", k->object->name,
                          WR_SLICE_ARG(name->text));
-            wr_bind_hint(k->binder, suggest.best.bytes > 0 ? "did you mean \"%.*s\"?"
-                                                           : "name columns that the sink declares%.*s",
+            wr_bind_hint(k->binder,
+                         suggest.best.bytes > 0 ? "did you mean \"%.*s\"?"
+                                                : "name columns that the sink declares%.*s",
                          WR_SLICE_ARG(suggest.best));
             return false;
         }
@@ -148,11 +151,12 @@ static bool check_names(struct sink *k)
     return true;
 }
 
-static void add_field(struct wr_schema *schema, const char *name, struct wr_type type, bool not_null)
+static void add_field(struct wr_schema *schema, const char *name, struct wr_type type,
+                      bool not_null)
 {
     const uint32_t n = schema->count++;
-    schema->fields[n] = (struct wr_field){ .name = name, .type = type, .not_null = not_null,
-                                           .declared = n, .field_id = n + 1 };
+    schema->fields[n] = (struct wr_field){
+        .name = name, .type = type, .not_null = not_null, .declared = n, .field_id = n + 1};
 }
 
 /* What on_late gives: the source's columns, then whence and how late. */
@@ -177,11 +181,11 @@ static void error_schema(struct wr_binder *binder, struct wr_schema *schema)
         const char *name;
         enum wr_type_id type;
     } fields[] = {
-        { "_source", WR_TYPE_TEXT },   { "_split", WR_TYPE_TEXT },
-        { "_position", WR_TYPE_INT64 }, { "_timestamp", WR_TYPE_TIMESTAMP },
-        { "_key", WR_TYPE_TEXT },      { "_headers", WR_TYPE_JSON },
-        { "_value", WR_TYPE_TEXT },    { "_encoding", WR_TYPE_TEXT },
-        { "_error", WR_TYPE_TEXT },    { "_field", WR_TYPE_TEXT },
+        {"_source", WR_TYPE_TEXT},    {"_split", WR_TYPE_TEXT},
+        {"_position", WR_TYPE_INT64}, {"_timestamp", WR_TYPE_TIMESTAMP},
+        {"_key", WR_TYPE_TEXT},       {"_headers", WR_TYPE_JSON},
+        {"_value", WR_TYPE_TEXT},     {"_encoding", WR_TYPE_TEXT},
+        {"_error", WR_TYPE_TEXT},     {"_field", WR_TYPE_TEXT},
     };
     schema->count = 0;
     schema->fields = WR_ARENA_ARRAY(binder->arena, struct wr_field, 10);
@@ -192,12 +196,13 @@ static void error_schema(struct wr_binder *binder, struct wr_schema *schema)
 
 static struct wr_object *find_side_sink(struct wr_binder *binder, const char *name)
 {
-    const struct wr_ast_name wanted = { .text = wr_slice_of(name) };
+    const struct wr_ast_name wanted = {.text = wr_slice_of(name)};
     struct wr_object *object = wr_bind_find_object(binder, &wanted);
     return object != NULL && object->kind == WR_OBJECT_SINK ? object : NULL;
 }
 
-static bool fail_side_sink(struct wr_binder *binder, const char *option, const char *name, uint32_t at)
+static bool fail_side_sink(struct wr_binder *binder, const char *option, const char *name,
+                           uint32_t at)
 {
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, wr_slice_of(name));
@@ -250,7 +255,8 @@ static bool feed_side_sink(struct wr_binder *binder, const struct wr_plan_source
         object->statement->column_count > 0) {
         wr_bind_fail(binder, at, "%s: sink \"%s\" has %s of its own", option, object->name,
                      object->statement->column_count > 0 ? "columns" : "a query");
-        wr_bind_hint(binder, "make another one for this: CREATE SINK %s_side WITH (connector = '…');",
+        wr_bind_hint(binder,
+                     "make another one for this: CREATE SINK %s_side WITH (connector = '…');",
                      object->name);
         return false;
     }
@@ -260,7 +266,8 @@ static bool feed_side_sink(struct wr_binder *binder, const struct wr_plan_source
     } else {
         error_schema(binder, &schema);
     }
-    if (sink->feed != WR_FEED_UNUSED && (sink->feed != feed || !same_columns(&sink->schema, &schema))) {
+    if (sink->feed != WR_FEED_UNUSED &&
+        (sink->feed != feed || !same_columns(&sink->schema, &schema))) {
         wr_bind_fail(binder, at, "%s: sink \"%s\" already gets rows with other columns", option,
                      object->name);
         wr_bind_hint(binder, "make one side sink for each kind of rows");
@@ -321,7 +328,8 @@ static bool partition_items(struct sink *k, struct wr_ast_item **items, uint32_t
         return wr_parse_items(&k->binder->sql, wr_slice_of(text), inside, k->binder->arena, items,
                               count, k->binder->err) == WR_OK;
     }
-    /* Put together from the environment or with quotes in it: the place is the option as a whole. */
+    /* Put together from the environment or with quotes in it: the place is the option as a whole.
+     */
     if (wr_parse_items(&k->binder->sql, wr_slice_of(text), WR_SQL_NOWHERE, k->binder->arena, items,
                        count, NULL) != WR_OK) {
         wr_bind_fail(k->binder, at, "partition_by is not a list of columns and expressions");
@@ -365,7 +373,7 @@ static const char *partition_name(struct sink *k, const struct wr_ast_item *item
 static bool add_partition(struct sink *k, const struct wr_ast_item *item, struct wr_expr **exprs)
 {
     struct wr_schema *schema = &k->plan->schema;
-    struct wr_bind bind = { .binder = k->binder, .scope = k->scope, .where = "partition_by" };
+    struct wr_bind bind = {.binder = k->binder, .scope = k->scope, .where = "partition_by"};
     const uint32_t at = item->expr->at;
     struct wr_expr *expr = wr_bind_expr(&bind, item->expr);
     if (expr == NULL || !check_partition_type(k, expr, at)) {
@@ -398,8 +406,7 @@ static void scope_of_schema(struct sink *k)
     const struct wr_schema *schema = &k->plan->schema;
     k->scope = WR_ARENA_NEW(k->binder->arena, struct wr_scope);
     k->scope->count = schema->count;
-    k->scope->columns =
-        WR_ARENA_ARRAY(k->binder->arena, struct wr_scope_column, schema->count + 1);
+    k->scope->columns = WR_ARENA_ARRAY(k->binder->arena, struct wr_scope_column, schema->count + 1);
     for (uint32_t i = 0; i < schema->count; i++) {
         k->scope->columns[i] = (struct wr_scope_column){
             .name = schema->fields[i].name,
@@ -431,7 +438,8 @@ static bool bind_output(struct sink *k)
     if (k->scope == NULL) {
         scope_of_schema(k);
     } else {
-        k->plan->schema.fields = WR_ARENA_ARRAY(binder->arena, struct wr_field, visible + count + 1);
+        k->plan->schema.fields =
+            WR_ARENA_ARRAY(binder->arena, struct wr_field, visible + count + 1);
         for (uint32_t i = 0; i < visible; i++) {
             exprs[i] = k->scope->columns[i].expr;
             add_field(&k->plan->schema, k->scope->columns[i].name, exprs[i]->type,
@@ -447,7 +455,8 @@ static bool bind_output(struct sink *k)
         for (uint32_t i = 0; i < k->plan->schema.count; i++) {
             names[i] = k->plan->schema.fields[i].name;
         }
-        k->object->draft = wr_bind_project(binder, k->scope->node, exprs, names, k->plan->schema.count);
+        k->object->draft =
+            wr_bind_project(binder, k->scope->node, exprs, names, k->plan->schema.count);
     }
     return true;
 }
@@ -468,8 +477,8 @@ static bool bind_options(struct wr_binder *binder, struct wr_object *object)
     if (!wr_bind_pairs(binder, s, &plan->pairs, &plan->pair_count)) {
         return false;
     }
-    const struct wr_sql_connector *connector = wr_bind_connector(
-        binder, binder->catalog->sinks, s, plan->pairs, plan->pair_count, "sink");
+    const struct wr_sql_connector *connector =
+        wr_bind_connector(binder, binder->catalog->sinks, s, plan->pairs, plan->pair_count, "sink");
     if (connector == NULL ||
         !wr_bind_parse_options(binder, s, connector, binder->catalog->encode_formats,
                                binder->catalog->sink_common, plan->pairs, plan->pair_count,
@@ -485,8 +494,10 @@ static bool bind_options(struct wr_binder *binder, struct wr_object *object)
 
 static bool bind_sink(struct wr_binder *binder, struct wr_object *object)
 {
-    struct sink k = { .binder = binder, .object = object, .s = object->statement,
-                      .plan = &binder->plan->sinks[object->index] };
+    struct sink k = {.binder = binder,
+                     .object = object,
+                     .s = object->statement,
+                     .plan = &binder->plan->sinks[object->index]};
     binder->naming = object->name;
     if (k.plan->feed == WR_FEED_QUERY) {
         k.scope = bind_rows(&k);

@@ -1,6 +1,6 @@
 /* bind_source.c: CREATE SOURCE: its columns, event time and watermark, and its one SCAN. */
-#include "base/limits.h"
 #include "base/buf.h"
+#include "base/limits.h"
 #include "config/suggest.h"
 #include "sql/bind.h"
 
@@ -11,12 +11,12 @@ static const struct {
     enum wr_type_id type;
     const char *key; /* of METADATA FROM */
 } metadata_columns[WR_META_COUNT_] = {
-    [WR_META_TOPIC] = { "_topic", WR_TYPE_TEXT, "topic" },
-    [WR_META_PARTITION] = { "_partition", WR_TYPE_INT32, "partition" },
-    [WR_META_OFFSET] = { "_offset", WR_TYPE_INT64, "offset" },
-    [WR_META_TIMESTAMP] = { "_timestamp", WR_TYPE_TIMESTAMP, "timestamp" },
-    [WR_META_KEY] = { "_key", WR_TYPE_TEXT, "key" },
-    [WR_META_HEADERS] = { "_headers", WR_TYPE_JSON, "headers" },
+    [WR_META_TOPIC] = {"_topic", WR_TYPE_TEXT, "topic"},
+    [WR_META_PARTITION] = {"_partition", WR_TYPE_INT32, "partition"},
+    [WR_META_OFFSET] = {"_offset", WR_TYPE_INT64, "offset"},
+    [WR_META_TIMESTAMP] = {"_timestamp", WR_TYPE_TIMESTAMP, "timestamp"},
+    [WR_META_KEY] = {"_key", WR_TYPE_TEXT, "key"},
+    [WR_META_HEADERS] = {"_headers", WR_TYPE_JSON, "headers"},
 };
 
 struct source {
@@ -35,18 +35,18 @@ static bool declare_column(struct source *src, uint32_t i)
     const struct wr_ast_column *column = &src->s->columns[i];
     struct wr_field *field = &src->plan->declared.fields[i];
     const char **path = WR_ARENA_ARRAY(binder->arena, const char *, column->part_count);
-    struct wr_buf name = { 0 };
+    struct wr_buf name = {0};
     for (uint32_t k = 0; k < column->part_count; k++) {
         path[k] = wr_bind_column_name(binder->arena, &column->parts[k]);
         wr_buf_printf(&name, "%s%s", k > 0 ? "." : "", path[k]);
     }
-    *field = (struct wr_field){ .name = wr_arena_strdup(binder->arena, wr_buf_cstr(&name)),
-                                .path = path,
-                                .path_count = column->part_count,
-                                .type = column->type,
-                                .not_null = column->not_null,
-                                .declared = i,
-                                .field_id = i + 1 };
+    *field = (struct wr_field){.name = wr_arena_strdup(binder->arena, wr_buf_cstr(&name)),
+                               .path = path,
+                               .path_count = column->part_count,
+                               .type = column->type,
+                               .not_null = column->not_null,
+                               .declared = i,
+                               .field_id = i + 1};
     wr_buf_deinit(&name);
     if (column->computed != NULL || column->metadata.text.bytes > 0) {
         field->path = NULL;
@@ -78,8 +78,10 @@ static bool declare_columns(struct source *src)
         return true;
     }
     if (s->column_count == 0) {
-        wr_bind_fail(binder, s->name.at, "source \"%.*s\" has no columns", WR_SLICE_ARG(s->name.text));
-        wr_bind_hint(binder, "declare the fields to read: CREATE SOURCE %.*s (id BIGINT, …) WITH (…)",
+        wr_bind_fail(binder, s->name.at, "source \"%.*s\" has no columns",
+                     WR_SLICE_ARG(s->name.text));
+        wr_bind_hint(binder,
+                     "declare the fields to read: CREATE SOURCE %.*s (id BIGINT, …) WITH (…)",
                      WR_SLICE_ARG(s->name.text));
         return false;
     }
@@ -150,8 +152,7 @@ static struct wr_expr *metadata_value(struct source *src, const struct wr_ast_co
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, column->metadata.text);
     for (uint32_t m = 0; m < WR_META_COUNT_; m++) {
-        const int32_t found =
-            wr_schema_find(&src->object->draft->schema, metadata_columns[m].name);
+        const int32_t found = wr_schema_find(&src->object->draft->schema, metadata_columns[m].name);
         if (found < 0) {
             continue;
         }
@@ -162,7 +163,8 @@ static struct wr_expr *metadata_value(struct source *src, const struct wr_ast_co
     }
     wr_bind_fail(binder, column->metadata.at, "connector '%s' has no metadata \"%.*s\"",
                  src->connector->name, WR_SLICE_ARG(column->metadata.text));
-    wr_bind_hint(binder, suggest.best.bytes > 0 ? "did you mean '%.*s'?" : "leave this column out%.*s",
+    wr_bind_hint(binder,
+                 suggest.best.bytes > 0 ? "did you mean '%.*s'?" : "leave this column out%.*s",
                  WR_SLICE_ARG(suggest.best));
     return NULL;
 }
@@ -181,8 +183,8 @@ static bool compute_columns(struct source *src)
         const struct wr_ast_column *column = &src->s->columns[i];
         struct wr_expr *expr = NULL;
         if (column->computed != NULL) {
-            struct wr_bind bind = { .binder = binder, .scope = &src->scope,
-                                    .where = "a computed column" };
+            struct wr_bind bind = {
+                .binder = binder, .scope = &src->scope, .where = "a computed column"};
             expr = wr_bind_expr(&bind, column->computed);
         } else if (column->metadata.text.bytes > 0) {
             expr = metadata_value(src, column);
@@ -213,14 +215,14 @@ static bool find_event_time(struct source *src)
     const char *field = wr_options_text(src->plan->options, "event_time_field");
     src->plan->event_time = WR_NO_COLUMN;
     if (name.text.bytes == 0 && field != NULL) {
-        name = (struct wr_ast_name){ .text = wr_slice_of(field),
-                                     .at = wr_options_at(src->plan->options, "event_time_field") };
+        name = (struct wr_ast_name){.text = wr_slice_of(field),
+                                    .at = wr_options_at(src->plan->options, "event_time_field")};
     }
     if (name.text.bytes == 0) {
         return true;
     }
-    const struct wr_ast_expr ast = { .kind = WR_AST_NAME, .at = name.at, .parts = &name,
-                                     .part_count = 1 };
+    const struct wr_ast_expr ast = {
+        .kind = WR_AST_NAME, .at = name.at, .parts = &name, .part_count = 1};
     uint32_t used;
     const int32_t found = wr_bind_find_column(&src->scope, &name, 1, &used);
     if (found < 0) {
@@ -230,8 +232,9 @@ static bool find_event_time(struct source *src)
             wr_suggest_offer(&suggest, wr_slice_of(src->scope.columns[i].name));
         }
         wr_bind_fail(binder, ast.at, "unknown column \"%.*s\"", WR_SLICE_ARG(name.text));
-        wr_bind_hint(binder, suggest.best.bytes > 0 ? "did you mean \"%.*s\"?"
-                                                    : "the event time is a column of this source%.*s",
+        wr_bind_hint(binder,
+                     suggest.best.bytes > 0 ? "did you mean \"%.*s\"?"
+                                            : "the event time is a column of this source%.*s",
                      WR_SLICE_ARG(suggest.best));
         return false;
     }
@@ -276,7 +279,8 @@ static bool bind_watermark(struct source *src)
     if (plan->event_time == WR_NO_COLUMN) {
         return true;
     }
-    /* Over the scan's own columns: a computed event time has been computed when the watermark is. */
+    /* Over the scan's own columns: a computed event time has been computed when the watermark is.
+     */
     for (uint32_t i = 0; i < src->scope.count; i++) {
         const struct wr_field *field = &src->object->draft->schema.fields[i];
         src->scope.columns[i].expr =
@@ -284,7 +288,7 @@ static bool bind_watermark(struct source *src)
     }
     struct wr_expr *expr = src->scope.columns[plan->event_time].expr;
     if (src->s->watermark != NULL) {
-        struct wr_bind bind = { .binder = binder, .scope = &src->scope, .where = "WATERMARK" };
+        struct wr_bind bind = {.binder = binder, .scope = &src->scope, .where = "WATERMARK"};
         expr = wr_bind_expr(&bind, src->s->watermark);
         if (expr == NULL) {
             return false;
@@ -318,7 +322,7 @@ static void set_times(struct source *src)
 
 static bool bind_source(struct wr_binder *binder, struct wr_object *object)
 {
-    struct source src = { .binder = binder, .object = object, .s = object->statement };
+    struct source src = {.binder = binder, .object = object, .s = object->statement};
     src.plan = &binder->plan->sources[object->index];
     src.plan->name = object->name;
     src.plan->at = src.s->at;
@@ -355,7 +359,8 @@ static bool bind_source(struct wr_binder *binder, struct wr_object *object)
 bool wr_bind_sources(struct wr_binder *binder)
 {
     for (uint32_t i = 0; i < binder->object_count; i++) {
-        if (binder->objects[i].kind == WR_OBJECT_SOURCE && !bind_source(binder, &binder->objects[i])) {
+        if (binder->objects[i].kind == WR_OBJECT_SOURCE &&
+            !bind_source(binder, &binder->objects[i])) {
             return false;
         }
     }

@@ -1,10 +1,11 @@
-/* bind_window.c: Arroyo's spelling of windows: tumble(interval …), hop(slide, size), session(gap) as a value in SELECT
- * and GROUP BY. A leading column (Flink's older group windows) names the time. */
+/* bind_window.c: Arroyo's spelling of windows: tumble(interval …), hop(slide, size), session(gap)
+ * as a value in SELECT and GROUP BY. A leading column (Flink's older group windows) names the time.
+ */
 #include "sql/bind.h"
 
 bool wr_bind_is_window_call(const struct wr_ast_expr *ast)
 {
-    static const char *const names[] = { "tumble", "hop", "session" };
+    static const char *const names[] = {"tumble", "hop", "session"};
     if (ast->kind != WR_AST_CALL || ast->parts[0].quoted) {
         return false;
     }
@@ -73,8 +74,9 @@ static bool set_sizes(struct wr_binder *binder, const struct wr_ast_expr *ast, u
     if (ast->arg_count != first + (hop ? 2 : 1)) {
         wr_bind_fail(binder, ast->at, "%.*s takes %s", WR_SLICE_ARG(ast->parts[0].text),
                      hop ? "a slide and a size" : "one interval");
-        wr_bind_hint(binder, hop ? "write hop(interval '1 second', interval '10 seconds')"
-                                 : "write tumble(interval '10 seconds') or session(interval '5 minutes')");
+        wr_bind_hint(binder,
+                     hop ? "write hop(interval '1 second', interval '10 seconds')"
+                         : "write tumble(interval '10 seconds') or session(interval '5 minutes')");
         return false;
     }
     const struct wr_ast_expr *size = ast->args[first + hop];
@@ -104,7 +106,8 @@ bool wr_bind_window_call(struct wr_bind *bind, const struct wr_ast_expr *ast)
     const uint32_t first = ast->arg_count > 0 && ast->args[0]->kind == WR_AST_NAME;
     if (!bind->window_calls) {
         wr_bind_fail(binder, ast->at, "a window cannot stand here");
-        wr_bind_hint(binder, "write it in SELECT and GROUP BY, or TUMBLE(source, time, size) in FROM");
+        wr_bind_hint(binder,
+                     "write it in SELECT and GROUP BY, or TUMBLE(source, time, size) in FROM");
         return false;
     }
     window->kind = wr_slice_equal_nocase(name, wr_slice_of("tumble")) ? WR_WINDOW_TUMBLE

@@ -5,10 +5,11 @@
 
 #include <stdio.h>
 
-/* Characters of a line that are shown: a terminal's width less the indent; 2 x 100 characters of up to four
- * bytes would not fit wr_error.detail, but lines of such characters are rare and are cut. */
+/* Characters of a line that are shown: a terminal's width less the indent; 2 x 100 characters of up
+ * to four bytes would not fit wr_error.detail, but lines of such characters are rare and are cut.
+ */
 #define SHOWN_BEFORE 60u
-#define SHOWN_MAX 100u
+#define SHOWN_MAX    100u
 
 static bool is_continuation(char c)
 {
@@ -39,7 +40,7 @@ static struct wr_slice line_around(struct wr_slice text, size_t at)
     while (end < text.bytes && text.data[end] != '\n') {
         end++;
     }
-    return (struct wr_slice){ text.data + begin, end - begin };
+    return (struct wr_slice){text.data + begin, end - begin};
 }
 
 static bool is_key_byte(char c)
@@ -50,14 +51,14 @@ static bool is_key_byte(char c)
 
 static bool sounds_secret(struct wr_slice key)
 {
-    static const char *const words[] = { "password", "secret", "token", "credential", "access_key",
-                                         "account_key", "api_key", "connection_string", "sas",
-                                         "jaas", "private" };
+    static const char *const words[] = {"password",   "secret",      "token",   "credential",
+                                        "access_key", "account_key", "api_key", "connection_string",
+                                        "sas",        "jaas",        "private"};
     for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
         const size_t bytes = strlen(words[w]);
         for (size_t i = 0; i + bytes <= key.bytes; i++) {
-            if (wr_slice_equal_nocase((struct wr_slice){ key.data + i, bytes },
-                                      (struct wr_slice){ words[w], bytes })) {
+            if (wr_slice_equal_nocase((struct wr_slice){key.data + i, bytes},
+                                      (struct wr_slice){words[w], bytes})) {
                 return true;
             }
         }
@@ -65,25 +66,27 @@ static bool sounds_secret(struct wr_slice key)
     return false;
 }
 
-/* The bytes of a string literal that begins at line[at] (its opening quote), without the quotes, when a key
- * that sounds secret stands before it; 0 when not. */
+/* The bytes of a string literal that begins at line[at] (its opening quote), without the quotes,
+ * when a key that sounds secret stands before it; 0 when not. */
 static size_t secret_bytes(struct wr_slice line, size_t at)
 {
     size_t i = at;
-    while (i > 0 && (line.data[i - 1] == ' ' || line.data[i - 1] == '\t' || line.data[i - 1] == '=')) {
+    while (i > 0 &&
+           (line.data[i - 1] == ' ' || line.data[i - 1] == '\t' || line.data[i - 1] == '=')) {
         i--;
     }
     if (i == at || memchr(line.data + i, '=', at - i) == NULL) {
         return 0;
     }
-    while (i > 0 && (line.data[i - 1] == '\'' || line.data[i - 1] == '"' || line.data[i - 1] == '`')) {
+    while (i > 0 &&
+           (line.data[i - 1] == '\'' || line.data[i - 1] == '"' || line.data[i - 1] == '`')) {
         i--;
     }
     size_t begin = i;
     while (begin > 0 && is_key_byte(line.data[begin - 1])) {
         begin--;
     }
-    if (!sounds_secret((struct wr_slice){ line.data + begin, i - begin })) {
+    if (!sounds_secret((struct wr_slice){line.data + begin, i - begin})) {
         return 0;
     }
     size_t end = at + 1;
@@ -107,7 +110,8 @@ static void show_line(struct wr_slice line, size_t caret_at, struct wr_buf *show
             column++;
         }
         const bool control = (uint8_t)c < ' ' || c == 0x7f;
-        wr_buf_byte(shown, control ? ' ' : (uint8_t)c); /* a tab is one column, so that carets fit */
+        wr_buf_byte(shown,
+                    control ? ' ' : (uint8_t)c); /* a tab is one column, so that carets fit */
         const size_t hidden = c == '\'' ? secret_bytes(line, i) : 0;
         if (hidden > 0) {
             if (caret_at > i && caret_at <= i + hidden) {
@@ -139,13 +143,13 @@ static void snippet(struct wr_slice text, uint32_t at, struct wr_error *err)
 {
     const struct wr_slice line = line_around(text, at);
     const size_t offset = at < text.bytes ? at : text.bytes;
-    struct wr_buf shown = { 0 };
+    struct wr_buf shown = {0};
     uint32_t caret;
     show_line(line, offset - (size_t)(line.data - text.data), &shown, &caret);
     const uint32_t skip = caret > SHOWN_BEFORE ? caret - SHOWN_BEFORE : 0;
     const size_t from = character_offset(&shown, skip);
     const size_t to = character_offset(&shown, skip + SHOWN_MAX);
-    struct wr_buf out = { 0 };
+    struct wr_buf out = {0};
     if (wr_utf8_valid(line.data, line.bytes)) {
         wr_buf_text(&out, skip > 0 ? "…" : "");
         if (to > from) {

@@ -1,7 +1,7 @@
 /* diag.h: errors with a place in the SQL text: "file:line:col: message", the line, a caret.
  *
- * Columns count characters, not bytes. A long line is shown in part; the value of an option whose name sounds like
- * a secret is shown as ***, whatever the error is about.
+ * Columns count characters, not bytes. A long line is shown in part; the value of an option whose
+ * name sounds like a secret is shown as ***, whatever the error is about.
  */
 #ifndef WR_SQL_DIAG_H
 #define WR_SQL_DIAG_H

@@ -8,18 +8,20 @@ static const char name_empty[] = "a quoted name cannot be empty";
 static const char comment_open[] = "this comment has no end (*/)";
 static const char bad_escape[] = "this E'string' has an unknown backslash escape";
 static const char character[] = "this character has no meaning here";
-static const char number_name[] = "letters follow this number directly; a name cannot begin with a digit";
+static const char number_name[] =
+    "letters follow this number directly; a name cannot begin with a digit";
 
 const char *wr_lexer_hint(const char *message)
 {
     static const char *const hints[][2] = {
-        { string_open, "close it with '; a quote inside is written twice: 'it''s'" },
-        { name_open, "close the name with the quote that begins it" },
-        { name_empty, "write the name between the quotes" },
-        { comment_open, "close it with */; each /* inside needs one of its own" },
-        { bad_escape, "escapes are \\n, \\t, \\r, \\b, \\f, \\\\, \\', \\xHH (below 80) and \\uHHHH" },
-        { character, "remove it, or put it into quotes if it belongs to a text or name" },
-        { number_name, "put a blank between them, or write the name in double quotes" },
+        {string_open, "close it with '; a quote inside is written twice: 'it''s'"},
+        {name_open, "close the name with the quote that begins it"},
+        {name_empty, "write the name between the quotes"},
+        {comment_open, "close it with */; each /* inside needs one of its own"},
+        {bad_escape,
+         "escapes are \\n, \\t, \\r, \\b, \\f, \\\\, \\', \\xHH (below 80) and \\uHHHH"},
+        {character, "remove it, or put it into quotes if it belongs to a text or name"},
+        {number_name, "put a blank between them, or write the name in double quotes"},
     };
     for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
         if (hints[i][0] == message) {
@@ -53,10 +55,10 @@ static bool continues_name(char c)
 
 static struct wr_token make(const struct wr_lexer *lexer, enum wr_token_kind kind, uint32_t begin)
 {
-    return (struct wr_token){ .kind = kind,
-                              .text = { lexer->sql.data + begin, lexer->at - begin },
-                              .at = begin,
-                              .end = lexer->at };
+    return (struct wr_token){.kind = kind,
+                             .text = {lexer->sql.data + begin, lexer->at - begin},
+                             .at = begin,
+                             .end = lexer->at};
 }
 
 static struct wr_token bad(struct wr_lexer *lexer, uint32_t begin, const char *message)
@@ -105,9 +107,7 @@ static struct wr_token quoted(struct wr_lexer *lexer, enum wr_token_kind kind, c
     uint32_t doubled = 0;
     for (;;) {
         if (lexer->at >= lexer->sql.bytes) {
-            return bad(lexer, begin,
-                       quote == '\'' ? string_open
-                                     : name_open);
+            return bad(lexer, begin, quote == '\'' ? string_open : name_open);
         }
         if (peek(lexer, 0) == quote) {
             if (peek(lexer, 1) != quote) {
@@ -118,7 +118,7 @@ static struct wr_token quoted(struct wr_lexer *lexer, enum wr_token_kind kind, c
         }
         lexer->at++;
     }
-    struct wr_slice text = { lexer->sql.data + first, lexer->at - first };
+    struct wr_slice text = {lexer->sql.data + first, lexer->at - first};
     lexer->at++;
     if (doubled > 0) {
         char *plain = wr_arena_alloc(lexer->arena, text.bytes);
@@ -127,7 +127,7 @@ static struct wr_token quoted(struct wr_lexer *lexer, enum wr_token_kind kind, c
             plain[bytes++] = text.data[i];
             i += text.data[i] == quote;
         }
-        text = (struct wr_slice){ plain, bytes };
+        text = (struct wr_slice){plain, bytes};
     }
     if (kind == WR_TOKEN_QUOTED && text.bytes == 0) {
         return bad(lexer, begin, name_empty);
@@ -139,9 +139,10 @@ static struct wr_token quoted(struct wr_lexer *lexer, enum wr_token_kind kind, c
 
 static int hex_value(char c)
 {
-    return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F'                       ? c - 'A' + 10
-                                                        : -1;
+    return is_digit(c)            ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Code point to UTF-8; returns the bytes, 0 when it is none. */
@@ -165,7 +166,8 @@ static size_t put_utf8(char *into, uint32_t code)
     return 3;
 }
 
-/* One escape after its backslash; false when it is none that PostgreSQL knows and that gives valid text. */
+/* One escape after its backslash; false when it is none that PostgreSQL knows and that gives valid
+ * text. */
 static bool escape(struct wr_lexer *lexer, char *into, size_t *bytes)
 {
     static const char from[] = "btnrf\\'\"";
@@ -225,7 +227,7 @@ static struct wr_token escaped_string(struct wr_lexer *lexer, uint32_t begin)
         }
     }
     struct wr_token token = make(lexer, WR_TOKEN_STRING, begin);
-    token.text = (struct wr_slice){ text, bytes };
+    token.text = (struct wr_slice){text, bytes};
     return token;
 }
 
@@ -261,8 +263,8 @@ static struct wr_token number(struct wr_lexer *lexer, uint32_t begin)
 
 static struct wr_token sign(struct wr_lexer *lexer, uint32_t begin)
 {
-    static const char *const signs[] = { "->>", "!~*", "::", "<=", ">=", "<>", "!=", "==", "=>",
-                                         "||",  "->",  "<<", ">>", "~*", "!~" };
+    static const char *const signs[] = {
+        "->>", "!~*", "::", "<=", ">=", "<>", "!=", "==", "=>", "||", "->", "<<", ">>", "~*", "!~"};
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
         const size_t bytes = strlen(signs[i]);
         if (lexer->sql.bytes - begin >= bytes &&

@@ -1,8 +1,9 @@
 /* lexer.h: SQL text to tokens, one at a time.
  *
- * PostgreSQL's rules: unquoted identifiers, "quoted" and `quoted` (Flink) ones, 'strings' with '' inside,
- * E'strings' with backslashes, numbers, operators, -- and nested block comments. Keywords are identifiers that the
- * parser recognises by place, so that `window`, `end` and `timestamp` stay usable as names.
+ * PostgreSQL's rules: unquoted identifiers, "quoted" and `quoted` (Flink) ones, 'strings' with ''
+ * inside, E'strings' with backslashes, numbers, operators, -- and nested block comments. Keywords
+ * are identifiers that the parser recognises by place, so that `window`, `end` and `timestamp` stay
+ * usable as names.
  *
  * Ownership: token texts borrow the SQL text, or lie in the arena where quotes were undone.
  */
@@ -17,8 +18,8 @@ enum wr_token_kind {
     WR_TOKEN_QUOTED, /* "…" or `…`; text without quotes */
     WR_TOKEN_STRING, /* text without quotes */
     WR_TOKEN_NUMBER,
-    WR_TOKEN_SIGN,   /* operator or punctuation */
-    WR_TOKEN_BAD,    /* text is the message */
+    WR_TOKEN_SIGN, /* operator or punctuation */
+    WR_TOKEN_BAD,  /* text is the message */
 };
 
 struct wr_token {

@@ -1,7 +1,9 @@
-/* parse.h: the parser's insides, shared by parse_statement.c, parse_select.c, parse_expr.c and parse_type.c.
+/* parse.h: the parser's insides, shared by parse_statement.c, parse_select.c, parse_expr.c and
+ * parse_type.c.
  *
- * A failure is sticky: the first one fills err and turns the current token into WR_TOKEN_BAD, which matches nothing,
- * so that every loop ends and every function returns something harmless; wr_parse looks at `failed` once.
+ * A failure is sticky: the first one fills err and turns the current token into WR_TOKEN_BAD, which
+ * matches nothing, so that every loop ends and every function returns something harmless; wr_parse
+ * looks at `failed` once.
  */
 #ifndef WR_SQL_PARSE_H
 #define WR_SQL_PARSE_H
@@ -26,14 +28,14 @@ struct wr_parser {
 };
 
 /* A growing array in the arena: doubles, so that what is left behind is at most as much again. */
-#define WR_GROW(arena, array, count)                                                               \
-    wr_parse_grow((arena), (array), (count), sizeof(*(array)))
+#define WR_GROW(arena, array, count) wr_parse_grow((arena), (array), (count), sizeof(*(array)))
 void *wr_parse_grow(struct wr_arena *arena, void *array, uint32_t count, size_t item_bytes);
 
 /* Whole text to statements. */
 WR_NODISCARD wr_status wr_parse(const struct wr_sql_text *sql, struct wr_arena *arena,
                                 struct wr_ast *ast, struct wr_error *err);
-/* A list of "expr [AS name]", as in partition_by: text lies at byte at of sql (WR_SQL_NOWHERE: errors have no place). */
+/* A list of "expr [AS name]", as in partition_by: text lies at byte at of sql (WR_SQL_NOWHERE:
+ * errors have no place). */
 WR_NODISCARD wr_status wr_parse_items(const struct wr_sql_text *sql, struct wr_slice text,
                                       uint32_t at, struct wr_arena *arena,
                                       struct wr_ast_item **items, uint32_t *count,

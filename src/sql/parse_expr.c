@@ -1,5 +1,5 @@
-/* parse_expr.c: expressions, by operator precedence (Pratt, "Top down operator precedence", POPL 1973), with
- * PostgreSQL's levels. The grammar is at the head of parse_statement.c. */
+/* parse_expr.c: expressions, by operator precedence (Pratt, "Top down operator precedence", POPL
+ * 1973), with PostgreSQL's levels. The grammar is at the head of parse_statement.c. */
 #include "base/limits.h"
 #include "sql/parse.h"
 
@@ -30,15 +30,15 @@ struct sign_row {
 };
 
 static const struct sign_row signs[] = {
-    { "=", "=", LEVEL_COMPARE },   { "==", "=", LEVEL_COMPARE },  { "<>", "<>", LEVEL_COMPARE },
-    { "!=", "<>", LEVEL_COMPARE }, { "<", "<", LEVEL_COMPARE },   { "<=", "<=", LEVEL_COMPARE },
-    { ">", ">", LEVEL_COMPARE },   { ">=", ">=", LEVEL_COMPARE }, { "||", "||", LEVEL_OTHER },
-    { "->", "->", LEVEL_OTHER },   { "->>", "->>", LEVEL_OTHER }, { "~", "~", LEVEL_OTHER },
-    { "~*", "~*", LEVEL_OTHER },   { "!~", "!~", LEVEL_OTHER },   { "!~*", "!~*", LEVEL_OTHER },
-    { "&", "&", LEVEL_OTHER },     { "|", "|", LEVEL_OTHER },     { "#", "#", LEVEL_OTHER },
-    { "<<", "<<", LEVEL_OTHER },   { ">>", ">>", LEVEL_OTHER },   { "+", "+", LEVEL_ADD },
-    { "-", "-", LEVEL_ADD },       { "*", "*", LEVEL_MULTIPLY },  { "/", "/", LEVEL_MULTIPLY },
-    { "%", "%", LEVEL_MULTIPLY },  { "^", "^", LEVEL_POWER },
+    {"=", "=", LEVEL_COMPARE},   {"==", "=", LEVEL_COMPARE},  {"<>", "<>", LEVEL_COMPARE},
+    {"!=", "<>", LEVEL_COMPARE}, {"<", "<", LEVEL_COMPARE},   {"<=", "<=", LEVEL_COMPARE},
+    {">", ">", LEVEL_COMPARE},   {">=", ">=", LEVEL_COMPARE}, {"||", "||", LEVEL_OTHER},
+    {"->", "->", LEVEL_OTHER},   {"->>", "->>", LEVEL_OTHER}, {"~", "~", LEVEL_OTHER},
+    {"~*", "~*", LEVEL_OTHER},   {"!~", "!~", LEVEL_OTHER},   {"!~*", "!~*", LEVEL_OTHER},
+    {"&", "&", LEVEL_OTHER},     {"|", "|", LEVEL_OTHER},     {"#", "#", LEVEL_OTHER},
+    {"<<", "<<", LEVEL_OTHER},   {">>", ">>", LEVEL_OTHER},   {"+", "+", LEVEL_ADD},
+    {"-", "-", LEVEL_ADD},       {"*", "*", LEVEL_MULTIPLY},  {"/", "/", LEVEL_MULTIPLY},
+    {"%", "%", LEVEL_MULTIPLY},  {"^", "^", LEVEL_POWER},
 };
 
 static struct wr_ast_expr *parse_level(struct wr_parser *p, enum level least);
@@ -53,8 +53,8 @@ static struct wr_ast_expr *new_node(struct wr_parser *p, enum wr_ast_expr_kind k
     return node;
 }
 
-/* Adds an argument and watches the height: left-deep chains (a + b + c …) do not nest the parser, but they
- * nest everybody who walks the tree later. */
+/* Adds an argument and watches the height: left-deep chains (a + b + c …) do not nest the parser,
+ * but they nest everybody who walks the tree later. */
 static void add_arg(struct wr_parser *p, struct wr_ast_expr *node, struct wr_ast_expr *arg)
 {
     node->args = WR_GROW(p->arena, node->args, node->arg_count);
@@ -63,7 +63,8 @@ static void add_arg(struct wr_parser *p, struct wr_ast_expr *node, struct wr_ast
         node->height = arg->height + 1;
     }
     if (node->height > WR_SQL_DEPTH_MAX) {
-        wr_parser_fail(p, node->at, "this expression is more than %u levels deep", WR_SQL_DEPTH_MAX);
+        wr_parser_fail(p, node->at, "this expression is more than %u levels deep",
+                       WR_SQL_DEPTH_MAX);
         wr_parser_hint(p, "split it with CREATE VIEW, or group its operands with parentheses");
     }
     node->end = p->previous_end;
@@ -105,8 +106,7 @@ static struct wr_ast_expr *new_call(struct wr_parser *p, const char *name, uint3
                                     uint32_t end)
 {
     struct wr_ast_expr *call = new_node(p, WR_AST_CALL, at);
-    set_part(p, call,
-             (struct wr_ast_name){ .text = wr_slice_of(name), .at = at, .end = end });
+    set_part(p, call, (struct wr_ast_name){.text = wr_slice_of(name), .at = at, .end = end});
     return call;
 }
 
@@ -220,6 +220,7 @@ static struct wr_ast_expr *parse_case(struct wr_parser *p)
     }
     if (!wr_parser_take(p, "end")) {
         wr_parser_expected(p, "WHEN, ELSE or END of this CASE");
+        wr_parser_hint(p, "the form is CASE WHEN condition THEN value ELSE value END");
     }
     node->end = p->previous_end;
     return node;
@@ -227,9 +228,9 @@ static struct wr_ast_expr *parse_case(struct wr_parser *p)
 
 static bool is_interval_unit(const struct wr_token *token)
 {
-    static const char *const units[] = { "year",   "month",       "week",       "day",
-                                         "hour",   "minute",      "second",     "millisecond",
-                                         "microsecond", "quarter" };
+    static const char *const units[] = {"year",        "month",  "week",   "day",
+                                        "hour",        "minute", "second", "millisecond",
+                                        "microsecond", "quarter"};
     if (token->kind != WR_TOKEN_NAME) {
         return false;
     }
@@ -238,7 +239,7 @@ static bool is_interval_unit(const struct wr_token *token)
         if (wr_slice_equal_nocase(singular, wr_slice_of(units[i])) ||
             (singular.bytes == strlen(units[i]) + 1 &&
              (singular.data[singular.bytes - 1] | 0x20) == 's' &&
-             wr_slice_equal_nocase((struct wr_slice){ singular.data, singular.bytes - 1 },
+             wr_slice_equal_nocase((struct wr_slice){singular.data, singular.bytes - 1},
                                    wr_slice_of(units[i])))) {
             return true;
         }
@@ -304,7 +305,8 @@ static void parse_call_args(struct wr_parser *p, struct wr_ast_expr *call)
     }
     do {
         if (p->token.kind == WR_TOKEN_NAME && wr_token_is_sign(wr_parser_ahead(p, 1), "=>")) {
-            wr_parser_fail(p, p->token.at, "named arguments are for TUMBLE, HOP and SESSION in FROM");
+            wr_parser_fail(p, p->token.at,
+                           "named arguments are for TUMBLE, HOP and SESSION in FROM");
             wr_parser_hint(p, "give this function's arguments in order, without names");
         }
         add_arg(p, call, wr_parse_expr(p));
@@ -364,13 +366,59 @@ static struct wr_ast_expr *parse_call(struct wr_parser *p)
 bool wr_parse_is_reserved(struct wr_slice word)
 {
     static const char *const words[] = {
-        "all",   "and",   "as",     "asc",       "asof",   "between", "by",      "case",
-        "create", "cross", "desc",   "distinct",  "else",   "emit",    "except",  "fetch",
-        "from",  "full",  "group",  "having",    "ilike",  "in",      "inner",   "insert",
-        "intersect", "into", "is",  "join",      "lateral", "left",   "like",    "limit",
-        "natural", "not",  "null",   "on",        "or",     "order",   "outer",   "right",
-        "select", "then",  "union",  "using",     "when",   "where",   "with",    "qualify",
-        "offset", "over",  "tablesample", "partition", "match_recognize",
+        "all",
+        "and",
+        "as",
+        "asc",
+        "asof",
+        "between",
+        "by",
+        "case",
+        "create",
+        "cross",
+        "desc",
+        "distinct",
+        "else",
+        "emit",
+        "except",
+        "fetch",
+        "from",
+        "full",
+        "group",
+        "having",
+        "ilike",
+        "in",
+        "inner",
+        "insert",
+        "intersect",
+        "into",
+        "is",
+        "join",
+        "lateral",
+        "left",
+        "like",
+        "limit",
+        "natural",
+        "not",
+        "null",
+        "on",
+        "or",
+        "order",
+        "outer",
+        "right",
+        "select",
+        "then",
+        "union",
+        "using",
+        "when",
+        "where",
+        "with",
+        "qualify",
+        "offset",
+        "over",
+        "tablesample",
+        "partition",
+        "match_recognize",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (wr_slice_equal_nocase(word, wr_slice_of(words[i]))) {
@@ -398,8 +446,8 @@ static struct wr_ast_expr *parse_name(struct wr_parser *p)
 /* DATE '2024-01-31': a type and a string. */
 static bool is_typed_literal(struct wr_parser *p)
 {
-    static const char *const types[] = { "date", "timestamp", "timestamptz", "json", "jsonb",
-                                         "bytea", "numeric", "text" };
+    static const char *const types[] = {"date",  "timestamp", "timestamptz", "json",
+                                        "jsonb", "bytea",     "numeric",     "text"};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (wr_parser_is(p, types[i])) {
             const struct wr_token *next = wr_parser_ahead(p, 1);
@@ -428,8 +476,8 @@ static struct wr_ast_expr *parse_word(struct wr_parser *p)
     static const struct {
         const char *word;
         enum wr_ast_expr_kind kind;
-    } constants[] = { { "null", WR_AST_NULL }, { "true", WR_AST_TRUE }, { "false", WR_AST_FALSE } };
-    static const char *const clocks[] = { "current_timestamp", "localtimestamp" };
+    } constants[] = {{"null", WR_AST_NULL}, {"true", WR_AST_TRUE}, {"false", WR_AST_FALSE}};
+    static const char *const clocks[] = {"current_timestamp", "localtimestamp"};
     const struct wr_token *next = wr_parser_ahead(p, 1);
     const bool quoted = p->token.kind == WR_TOKEN_QUOTED;
     for (size_t i = 0; i < 3; i++) {
@@ -460,9 +508,8 @@ static struct wr_ast_expr *parse_word(struct wr_parser *p)
     if (!quoted && wr_parse_is_reserved(p->token.text)) {
         const bool comma = p->previous_end > 0 && p->sql.text.data[p->previous_end - 1] == ',';
         wr_parser_expected(p, "an expression");
-        wr_parser_hint(p, comma
-                              ? "remove the comma before it, or name one more column"
-                              : "a column of this name is written in double quotes");
+        wr_parser_hint(p, comma ? "remove the comma before it, or name one more column"
+                                : "a column of this name is written in double quotes");
     }
     return parse_name(p);
 }
@@ -487,7 +534,10 @@ static struct wr_ast_expr *parse_primary(struct wr_parser *p)
             wr_parser_hint(p, "sub-queries stand in FROM only");
         }
         struct wr_ast_expr *inner = wr_parse_expr(p);
-        wr_parser_need_sign(p, ")", "to close the parenthesis");
+        if (!wr_parser_take_sign(p, ")")) {
+            wr_parser_expected(p, "\")\" to close the parenthesis");
+            wr_parser_hint(p, "add the \")\", or an operator and a further value");
+        }
         return inner;
     }
     if (wr_parser_is_sign(p, "*")) {
@@ -524,7 +574,7 @@ static struct wr_ast_expr *parse_postfix(struct wr_parser *p)
 
 static struct wr_ast_expr *parse_unary(struct wr_parser *p)
 {
-    static const char *const unary[][2] = { { "-", "u-" }, { "+", "u+" }, { "~", "u~" } };
+    static const char *const unary[][2] = {{"-", "u-"}, {"+", "u+"}, {"~", "u~"}};
     const uint32_t at = p->token.at;
     if (!wr_parser_enter(p)) {
         return new_node(p, WR_AST_NULL, at);
@@ -548,7 +598,7 @@ static struct wr_ast_expr *parse_unary(struct wr_parser *p)
 
 static struct wr_ast_expr *parse_is(struct wr_parser *p, struct wr_ast_expr *left)
 {
-    static const char *const whats[] = { "null", "true", "false", "unknown" };
+    static const char *const whats[] = {"null", "true", "false", "unknown"};
     wr_parser_advance(p);
     const bool negated = wr_parser_take(p, "not");
     struct wr_ast_expr *node = NULL;
@@ -628,7 +678,8 @@ static struct wr_ast_expr *parse_logic(struct wr_parser *p, struct wr_ast_expr *
 
 static const struct sign_row *find_sign(const struct wr_parser *p)
 {
-    for (size_t i = 0; p->token.kind == WR_TOKEN_SIGN && i < sizeof(signs) / sizeof(signs[0]); i++) {
+    for (size_t i = 0; p->token.kind == WR_TOKEN_SIGN && i < sizeof(signs) / sizeof(signs[0]);
+         i++) {
         if (wr_slice_is(p->token.text, signs[i].sign)) {
             return &signs[i];
         }

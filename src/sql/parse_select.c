@@ -17,11 +17,11 @@ static void refuse(struct wr_parser *p, const char *what, const char *hint)
 void wr_parse_item_list(struct wr_parser *p, struct wr_ast_item **items, uint32_t *count)
 {
     do {
-        struct wr_ast_item item = { .expr = wr_parse_expr(p) };
+        struct wr_ast_item item = {.expr = wr_parse_expr(p)};
         if (wr_parser_take(p, "as")) {
             item.alias = wr_parser_name(p, "a name after AS");
-        } else if (wr_parser_is_name(p) && (p->token.kind == WR_TOKEN_QUOTED ||
-                                            !wr_parse_is_reserved(p->token.text))) {
+        } else if (wr_parser_is_name(p) &&
+                   (p->token.kind == WR_TOKEN_QUOTED || !wr_parse_is_reserved(p->token.text))) {
             item.alias = wr_parser_name(p, "a name");
         }
         *items = WR_GROW(p->arena, *items, *count);
@@ -59,8 +59,8 @@ static struct wr_ast_expr *parse_window_value(struct wr_parser *p)
 /* Named arguments, Flink's names too. */
 static void set_named(struct wr_parser *p, struct wr_ast_from *window, const struct wr_token *name)
 {
-    static const char *const names[] = { "data", "input", "table", "timecol", "ts", "time_column",
-                                         "size", "gap",   "slide", "offset" };
+    static const char *const names[] = {"data",        "input", "table", "timecol", "ts",
+                                        "time_column", "size",  "gap",   "slide",   "offset"};
     size_t i = 0;
     while (i < 10 && !wr_token_is(name, names[i])) {
         i++;
@@ -81,12 +81,11 @@ static void set_named(struct wr_parser *p, struct wr_ast_from *window, const str
     } else {
         wr_parser_fail(p, name->at, "%.*s has no argument named \"%.*s\"",
                        WR_SLICE_ARG(window->name.text), WR_SLICE_ARG(name->text));
-        wr_parser_hint(p, "its arguments are data, timecol, %s",
-                       wr_slice_equal_nocase(window->name.text, wr_slice_of("hop"))
-                           ? "slide, size, offset"
-                       : wr_slice_equal_nocase(window->name.text, wr_slice_of("session"))
-                           ? "gap"
-                           : "size, offset");
+        wr_parser_hint(
+            p, "its arguments are data, timecol, %s",
+            wr_slice_equal_nocase(window->name.text, wr_slice_of("hop")) ? "slide, size, offset"
+            : wr_slice_equal_nocase(window->name.text, wr_slice_of("session")) ? "gap"
+                                                                               : "size, offset");
     }
 }
 
@@ -211,12 +210,13 @@ static void parse_alias(struct wr_parser *p, struct wr_ast_from *from)
 
 static void refuse_after_from(struct wr_parser *p)
 {
-    static const char *const joins[] = { "join",  "inner", "left", "right",
-                                         "full",  "cross", "natural", "asof" };
+    static const char *const joins[] = {"join", "inner", "left",    "right",
+                                        "full", "cross", "natural", "asof"};
     for (size_t i = 0; i < sizeof(joins) / sizeof(joins[0]); i++) {
         if (wr_parser_is(p, joins[i])) {
-            refuse(p, "joins are not there", "read one source, view or sub-query; combine alike "
-                                             "ones with UNION ALL");
+            refuse(p, "joins are not there",
+                   "read one source, view or sub-query; combine alike "
+                   "ones with UNION ALL");
         }
     }
     if (wr_parser_is_sign(p, ",")) {
@@ -246,7 +246,8 @@ static void parse_emit(struct wr_parser *p)
         return;
     }
     if (!wr_parser_is(p, "on")) {
-        refuse(p, "only EMIT ON WINDOW CLOSE is there", "results appear once, when their window closes");
+        refuse(p, "only EMIT ON WINDOW CLOSE is there",
+               "results appear once, when their window closes");
     }
     wr_parser_need(p, "ON");
     wr_parser_need(p, "WINDOW");
@@ -280,8 +281,9 @@ static void parse_branch(struct wr_parser *p, struct wr_ast_select *select)
     (void)wr_parser_take(p, "all");
     wr_parse_item_list(p, &select->items, &select->item_count);
     if (wr_parser_is(p, "into")) {
-        refuse(p, "SELECT … INTO is not there", "write INSERT INTO sink SELECT …, or "
-                                                "CREATE SINK name WITH (…) AS SELECT …");
+        refuse(p, "SELECT … INTO is not there",
+               "write INSERT INTO sink SELECT …, or "
+               "CREATE SINK name WITH (…) AS SELECT …");
     }
     if (!wr_parser_take(p, "from")) {
         suspect_alias(p, select);

@@ -1,10 +1,12 @@
+/* clang-format off */
 /* parse_statement.c: statements: recursive descent with two tokens of look-ahead.
  *
- * The grammar (EBNF; words in capitals are keywords by place, any of them may be a column's name unless
- * wr_parse_is_reserved lists it):
+ * The grammar (EBNF; words in capitals are keywords by place, any of them may be a column's name
+ * unless wr_parse_is_reserved lists it):
  *
  *   pipeline   = { [ statement ] ";" } ;
- *   statement  = CREATE [ OR REPLACE ] [ TEMPORARY ] ( source | sink | table | view ) | insert | set ;
+ *   statement  = CREATE [ OR REPLACE ] [ TEMPORARY ] ( source | sink | table | view )
+ *              | insert | set ;
  *   source     = SOURCE [ IF NOT EXISTS ] name [ columns ] [ with ] ;
  *   sink       = SINK [ IF NOT EXISTS ] name [ columns ] { partition | with }
  *                [ AS query { partition | with } ] ;
@@ -41,7 +43,8 @@
  *   test       = NULL | TRUE | FALSE | UNKNOWN | DISTINCT FROM expr ;
  *   operator   = "||" | "->" | "->>" | "~" | "~*" | "!~" | "!~*" | "&" | "|" | "#" | "<<" | ">>"
  *              | "+" | "-" | "*" | "/" | "%" | "^" ;
- *   call       = name "(" [ "*" | [ DISTINCT ] expr { "," expr } ] ")" [ FILTER "(" WHERE expr ")" ]
+ *   call       = name "(" [ "*" | [ DISTINCT ] expr { "," expr } ] ")"
+ *                [ FILTER "(" WHERE expr ")" ]
  *              | EXTRACT "(" name FROM expr ")" | POSITION "(" expr IN expr ")"
  *              | SUBSTRING "(" expr [ FROM expr ] [ FOR expr ] ")"
  *              | TRIM "(" [ BOTH | LEADING | TRAILING ] [ expr ] FROM expr ")" ;
@@ -50,9 +53,10 @@
  *   constant   = number | string | NULL | TRUE | FALSE | INTERVAL string [ unit ] ;
  *   path       = name { "." name } ;
  *
- * Precedence, least first: OR, AND, NOT, IS, comparison (not chained), BETWEEN IN LIKE, other operators,
- * + -, * / %, ^, unary, "::" — as PostgreSQL's.
+ * Precedence, least first: OR, AND, NOT, IS, comparison (not chained), BETWEEN IN LIKE, other
+ * operators, + -, * / %, ^, unary, "::", as PostgreSQL's.
  */
+/* clang-format on */
 #include "sql/parse.h"
 
 #include "config/suggest.h"
@@ -150,7 +154,7 @@ static void parse_column(struct wr_parser *p, struct wr_ast_statement *s)
         fail_hint(p, p->token.at, "PRIMARY KEY is not there",
                   "leave it out: rows are appended, never updated");
     }
-    struct wr_ast_column column = { .at = p->token.at };
+    struct wr_ast_column column = {.at = p->token.at};
     do {
         column.parts = WR_GROW(p->arena, column.parts, column.part_count);
         column.parts[column.part_count++] = wr_parser_name(p, "a column's name");
@@ -223,6 +227,7 @@ static void parse_value(struct wr_parser *p, struct wr_ast_option *option)
         option->value = p->token.text;
     } else {
         wr_parser_expected(p, "a value in quotes");
+        wr_parser_hint(p, "write name = 'value'");
         return;
     }
     wr_parser_advance(p);
@@ -240,7 +245,7 @@ static void parse_with(struct wr_parser *p, struct wr_ast_statement *s)
         return;
     }
     do {
-        struct wr_ast_option option = { .name_at = p->token.at };
+        struct wr_ast_option option = {.name_at = p->token.at};
         option.name = parse_key(p, "an option's name");
         if (!wr_parser_take_sign(p, "=")) {
             wr_parser_expected(p, "\"=\" after the option's name");
@@ -281,11 +286,13 @@ static void parse_create_body(struct wr_parser *p, struct wr_ast_statement *s)
     parse_columns(p, s);
     parse_clauses(p, s);
     if (s->kind == WR_AST_CREATE_VIEW && s->column_count > 0) {
-        fail_hint(p, s->columns[0].at, "a view has no column list", "name its columns in SELECT: a AS b");
+        fail_hint(p, s->columns[0].at, "a view has no column list",
+                  "name its columns in SELECT: a AS b");
     }
     if (wr_parser_take(p, "as")) {
         if (s->kind == WR_AST_CREATE_SOURCE) {
-            fail_hint(p, p->previous_end, "a source has no query", "write CREATE VIEW … AS SELECT …");
+            fail_hint(p, p->previous_end, "a source has no query",
+                      "write CREATE VIEW … AS SELECT …");
         }
         if (s->kind == WR_AST_CREATE_TABLE) {
             fail_hint(p, p->previous_end, "CREATE TABLE … AS is not there",
@@ -303,10 +310,10 @@ static void parse_create(struct wr_parser *p, struct wr_ast_statement *s)
     static const struct {
         const char *word;
         enum wr_ast_statement_kind kind;
-    } kinds[] = { { "source", WR_AST_CREATE_SOURCE },
-                  { "sink", WR_AST_CREATE_SINK },
-                  { "table", WR_AST_CREATE_TABLE },
-                  { "view", WR_AST_CREATE_VIEW } };
+    } kinds[] = {{"source", WR_AST_CREATE_SOURCE},
+                 {"sink", WR_AST_CREATE_SINK},
+                 {"table", WR_AST_CREATE_TABLE},
+                 {"view", WR_AST_CREATE_VIEW}};
     wr_parser_advance(p);
     if (wr_parser_take(p, "or")) {
         wr_parser_need(p, "REPLACE");
@@ -363,7 +370,7 @@ static void parse_set(struct wr_parser *p, struct wr_ast_statement *s)
 
 static void fail_statement(struct wr_parser *p)
 {
-    static const char *const words[] = { "CREATE", "INSERT", "SET" };
+    static const char *const words[] = {"CREATE", "INSERT", "SET"};
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, p->token.text);
     for (size_t i = 0; i < 3; i++) {
@@ -372,7 +379,8 @@ static void fail_statement(struct wr_parser *p)
     const bool select = wr_parser_is(p, "select") || wr_parser_is(p, "with");
     wr_parser_expected(p, "CREATE, INSERT or SET");
     if (select) {
-        wr_parser_hint(p, "to see rows, write CREATE SINK out WITH (connector = 'stdout') AS SELECT …");
+        wr_parser_hint(
+            p, "to see rows, write CREATE SINK out WITH (connector = 'stdout') AS SELECT …");
     } else if (suggest.best.bytes > 0) {
         wr_parser_hint(p, "did you mean %.*s?", WR_SLICE_ARG(suggest.best));
     }
@@ -380,7 +388,7 @@ static void fail_statement(struct wr_parser *p)
 
 static void parse_statement(struct wr_parser *p, struct wr_ast *ast)
 {
-    struct wr_ast_statement s = { .at = p->token.at };
+    struct wr_ast_statement s = {.at = p->token.at};
     if (wr_parser_is(p, "create")) {
         parse_create(p, &s);
     } else if (wr_parser_is(p, "insert")) {
@@ -404,7 +412,7 @@ wr_status wr_parse(const struct wr_sql_text *sql, struct wr_arena *arena, struct
 {
     struct wr_parser p;
     wr_parser_init(&p, sql, arena, err);
-    *ast = (struct wr_ast){ NULL, 0 };
+    *ast = (struct wr_ast){NULL, 0};
     while (!p.failed && p.token.kind != WR_TOKEN_END) {
         if (!wr_parser_take_sign(&p, ";")) {
             parse_statement(&p, ast);
@@ -418,9 +426,10 @@ wr_status wr_parse_items(const struct wr_sql_text *sql, struct wr_slice text, ui
                          struct wr_error *err)
 {
     struct wr_parser p;
-    /* The lexer stops at the text's end; offsets are those of the whole SQL when the text lies in it. */
-    const struct wr_sql_text part = { sql->file, { sql->text.data, (size_t)at + text.bytes } };
-    const struct wr_sql_text alone = { sql->file, text };
+    /* The lexer stops at the text's end; offsets are those of the whole SQL when the text lies in
+     * it. */
+    const struct wr_sql_text part = {sql->file, {sql->text.data, (size_t)at + text.bytes}};
+    const struct wr_sql_text alone = {sql->file, text};
     wr_parser_init(&p, at != WR_SQL_NOWHERE ? &part : &alone, arena, err);
     p.sql = at != WR_SQL_NOWHERE ? *sql : alone;
     if (at != WR_SQL_NOWHERE) {

@@ -21,8 +21,8 @@ void *wr_parse_grow(struct wr_arena *arena, void *array, uint32_t count, size_t 
 void wr_parser_init(struct wr_parser *p, const struct wr_sql_text *sql, struct wr_arena *arena,
                     struct wr_error *err)
 {
-    *p = (struct wr_parser){ .sql = *sql, .arena = arena, .err = err };
-    p->lexer = (struct wr_lexer){ .sql = sql->text, .arena = arena };
+    *p = (struct wr_parser){.sql = *sql, .arena = arena, .err = err};
+    p->lexer = (struct wr_lexer){.sql = sql->text, .arena = arena};
     p->token = wr_lexer_next(&p->lexer);
 }
 
@@ -60,7 +60,7 @@ void wr_parser_fail(struct wr_parser *p, uint32_t at, const char *fmt, ...)
     (void)wr_sql_vfail(&p->sql, at, p->err, fmt, args);
     va_end(args);
     p->failed = true;
-    p->token = (struct wr_token){ .kind = WR_TOKEN_BAD, .at = at, .end = at };
+    p->token = (struct wr_token){.kind = WR_TOKEN_BAD, .at = at, .end = at};
     p->ahead_count = 0;
     p->lexer.at = (uint32_t)p->lexer.sql.bytes;
 }
@@ -95,6 +95,7 @@ void wr_parser_expected(struct wr_parser *p, const char *what)
     } else if (t->kind == WR_TOKEN_END) {
         /* Right after what was read last: the end of the file may be some empty lines away. */
         wr_parser_fail(p, p->previous_end, "expected %s, but the text ends here", what);
+        wr_parser_hint(p, "finish the statement, or remove its beginning");
     } else if (t->kind == WR_TOKEN_STRING) {
         wr_parser_fail(p, t->at, "expected %s, found a string", what);
     } else {
@@ -105,8 +106,7 @@ void wr_parser_expected(struct wr_parser *p, const char *what)
 
 bool wr_token_is(const struct wr_token *token, const char *keyword)
 {
-    return token->kind == WR_TOKEN_NAME &&
-           wr_slice_equal_nocase(token->text, wr_slice_of(keyword));
+    return token->kind == WR_TOKEN_NAME && wr_slice_equal_nocase(token->text, wr_slice_of(keyword));
 }
 
 bool wr_token_is_sign(const struct wr_token *token, const char *sign)
@@ -172,12 +172,12 @@ struct wr_ast_name wr_parser_name(struct wr_parser *p, const char *what)
 {
     if (!wr_parser_is_name(p)) {
         wr_parser_expected(p, what);
-        return (struct wr_ast_name){ .text = WR_SLICE_LITERAL("?"), .at = p->token.at };
+        return (struct wr_ast_name){.text = WR_SLICE_LITERAL("?"), .at = p->token.at};
     }
-    const struct wr_ast_name name = { .text = p->token.text,
-                                      .quoted = p->token.kind == WR_TOKEN_QUOTED,
-                                      .at = p->token.at,
-                                      .end = p->token.end };
+    const struct wr_ast_name name = {.text = p->token.text,
+                                     .quoted = p->token.kind == WR_TOKEN_QUOTED,
+                                     .at = p->token.at,
+                                     .end = p->token.end};
     wr_parser_advance(p);
     return name;
 }

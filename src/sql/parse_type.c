@@ -8,23 +8,40 @@ struct type_word {
 };
 
 static const struct type_word type_words[] = {
-    { "BOOLEAN", WR_TYPE_BOOL },       { "BOOL", WR_TYPE_BOOL },
-    { "SMALLINT", WR_TYPE_INT16 },     { "INT2", WR_TYPE_INT16 },
-    { "TINYINT", WR_TYPE_INT16 },      { "INTEGER", WR_TYPE_INT32 },
-    { "INT", WR_TYPE_INT32 },          { "INT4", WR_TYPE_INT32 },
-    { "BIGINT", WR_TYPE_INT64 },       { "INT8", WR_TYPE_INT64 },
-    { "REAL", WR_TYPE_FLOAT32 },       { "FLOAT4", WR_TYPE_FLOAT32 },
-    { "FLOAT", WR_TYPE_FLOAT64 },      { "FLOAT8", WR_TYPE_FLOAT64 },
-    { "DOUBLE", WR_TYPE_FLOAT64 },     { "NUMERIC", WR_TYPE_DECIMAL },
-    { "DECIMAL", WR_TYPE_DECIMAL },    { "DEC", WR_TYPE_DECIMAL },
-    { "TEXT", WR_TYPE_TEXT },          { "STRING", WR_TYPE_TEXT },
-    { "VARCHAR", WR_TYPE_TEXT },       { "CHAR", WR_TYPE_TEXT },
-    { "CHARACTER", WR_TYPE_TEXT },     { "BYTEA", WR_TYPE_BYTES },
-    { "BYTES", WR_TYPE_BYTES },        { "VARBINARY", WR_TYPE_BYTES },
-    { "BINARY", WR_TYPE_BYTES },       { "DATE", WR_TYPE_DATE },
-    { "TIMESTAMP", WR_TYPE_TIMESTAMP }, { "TIMESTAMPTZ", WR_TYPE_TIMESTAMPTZ },
-    { "TIMESTAMP_LTZ", WR_TYPE_TIMESTAMPTZ }, { "INTERVAL", WR_TYPE_INTERVAL },
-    { "JSON", WR_TYPE_JSON },          { "JSONB", WR_TYPE_JSON },
+    {"BOOLEAN", WR_TYPE_BOOL},
+    {"BOOL", WR_TYPE_BOOL},
+    {"SMALLINT", WR_TYPE_INT16},
+    {"INT2", WR_TYPE_INT16},
+    {"TINYINT", WR_TYPE_INT16},
+    {"INTEGER", WR_TYPE_INT32},
+    {"INT", WR_TYPE_INT32},
+    {"INT4", WR_TYPE_INT32},
+    {"BIGINT", WR_TYPE_INT64},
+    {"INT8", WR_TYPE_INT64},
+    {"REAL", WR_TYPE_FLOAT32},
+    {"FLOAT4", WR_TYPE_FLOAT32},
+    {"FLOAT", WR_TYPE_FLOAT64},
+    {"FLOAT8", WR_TYPE_FLOAT64},
+    {"DOUBLE", WR_TYPE_FLOAT64},
+    {"NUMERIC", WR_TYPE_DECIMAL},
+    {"DECIMAL", WR_TYPE_DECIMAL},
+    {"DEC", WR_TYPE_DECIMAL},
+    {"TEXT", WR_TYPE_TEXT},
+    {"STRING", WR_TYPE_TEXT},
+    {"VARCHAR", WR_TYPE_TEXT},
+    {"CHAR", WR_TYPE_TEXT},
+    {"CHARACTER", WR_TYPE_TEXT},
+    {"BYTEA", WR_TYPE_BYTES},
+    {"BYTES", WR_TYPE_BYTES},
+    {"VARBINARY", WR_TYPE_BYTES},
+    {"BINARY", WR_TYPE_BYTES},
+    {"DATE", WR_TYPE_DATE},
+    {"TIMESTAMP", WR_TYPE_TIMESTAMP},
+    {"TIMESTAMPTZ", WR_TYPE_TIMESTAMPTZ},
+    {"TIMESTAMP_LTZ", WR_TYPE_TIMESTAMPTZ},
+    {"INTERVAL", WR_TYPE_INTERVAL},
+    {"JSON", WR_TYPE_JSON},
+    {"JSONB", WR_TYPE_JSON},
 };
 
 #define TYPE_WORDS (sizeof(type_words) / sizeof(type_words[0]))
@@ -63,7 +80,7 @@ static int32_t parse_optional_size(struct wr_parser *p)
 static struct wr_type decimal_type(struct wr_parser *p)
 {
     /* Bare NUMERIC: PostgreSQL's has no bounds; here 38 digits, nine of them after the point. */
-    struct wr_type type = { .id = WR_TYPE_DECIMAL, .precision = 38, .scale = 9 };
+    struct wr_type type = {.id = WR_TYPE_DECIMAL, .precision = 38, .scale = 9};
     const uint32_t at = p->token.at;
     if (!wr_parser_take_sign(p, "(")) {
         return type;
@@ -105,7 +122,7 @@ static struct wr_type timestamp_type(struct wr_parser *p, uint8_t id)
 
 static void fail_type(struct wr_parser *p, const struct wr_token *token)
 {
-    static const char *const nested[] = { "array", "map", "row", "struct", "list" };
+    static const char *const nested[] = {"array", "map", "row", "struct", "list"};
     struct wr_suggest suggest;
     wr_suggest_init(&suggest, token->text);
     for (size_t i = 0; i < TYPE_WORDS; i++) {
@@ -131,9 +148,9 @@ static void fail_type(struct wr_parser *p, const struct wr_token *token)
 
 static struct wr_type finish_type(struct wr_parser *p, const struct wr_token *word, uint8_t id)
 {
-    static const uint8_t unsigned_of[] = { [WR_TYPE_INT16] = WR_TYPE_UINT16,
-                                           [WR_TYPE_INT32] = WR_TYPE_UINT32,
-                                           [WR_TYPE_INT64] = WR_TYPE_UINT64 };
+    static const uint8_t unsigned_of[] = {[WR_TYPE_INT16] = WR_TYPE_UINT16,
+                                          [WR_TYPE_INT32] = WR_TYPE_UINT32,
+                                          [WR_TYPE_INT64] = WR_TYPE_UINT64};
     switch (id) {
     case WR_TYPE_DECIMAL:
         return decimal_type(p);
@@ -159,7 +176,8 @@ static struct wr_type finish_type(struct wr_parser *p, const struct wr_token *wo
         if (wr_token_is(word, "character")) {
             (void)wr_parser_take(p, "varying");
         }
-        (void)parse_optional_size(p); /* a length is no check here, as in Flink: no row is refused for it */
+        (void)parse_optional_size(
+            p); /* a length is no check here, as in Flink: no row is refused for it */
         break;
     case WR_TYPE_BYTES:
         (void)parse_optional_size(p);

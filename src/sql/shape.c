@@ -1,8 +1,8 @@
-/* shape.c: drafts to plan nodes: operators that only pass on are merged, columns that nobody reads are pruned down to
- * the sources, and what is left is numbered.
+/* shape.c: drafts to plan nodes: operators that only pass on are merged, columns that nobody reads
+ * are pruned down to the sources, and what is left is numbered.
  *
- * Drafts of one sink are a tree (views were inlined); only SCANs are shared. So everything but a SCAN may be
- * changed in place; expressions may be shared and are copied.
+ * Drafts of one sink are a tree (views were inlined); only SCANs are shared. So everything but a
+ * SCAN may be changed in place; expressions may be shared and are copied.
  */
 #include "base/assert.h"
 #include "base/buf.h"
@@ -49,7 +49,8 @@ static struct wr_expr *substitute(struct wr_arena *arena, const struct wr_expr *
 }
 
 /* The expression with columns renumbered. */
-static struct wr_expr *remap(struct wr_arena *arena, const struct wr_expr *expr, const uint32_t *map)
+static struct wr_expr *remap(struct wr_arena *arena, const struct wr_expr *expr,
+                             const uint32_t *map)
 {
     struct wr_expr *copy = copy_expr(arena, expr);
     if (expr->kind == WR_EXPR_COLUMN) {
@@ -107,7 +108,8 @@ static bool can_merge(struct wr_arena *arena, struct wr_expr *const *outer, uint
     return true;
 }
 
-static bool all_plain(struct wr_arena *arena, const struct wr_expr *outer, const struct wr_draft *inner)
+static bool all_plain(struct wr_arena *arena, const struct wr_expr *outer,
+                      const struct wr_draft *inner)
 {
     uint32_t *uses = WR_ARENA_ARRAY(arena, uint32_t, inner->schema.count + 1);
     wr_expr_columns(outer, count_use, uses);
@@ -144,13 +146,15 @@ static struct wr_expr *both(struct wr_arena *arena, struct wr_expr *inner, struc
     return expr;
 }
 
-/* FILTER over PROJECT goes below it where the condition reads plain columns, so that fewer rows are computed. */
+/* FILTER over PROJECT goes below it where the condition reads plain columns, so that fewer rows are
+ * computed. */
 static void sink_filter(struct shape *shape, struct wr_draft *draft)
 {
     struct wr_draft *input = draft->inputs[0];
     if (input->kind == WR_NODE_PROJECT && all_plain(shape->arena, draft->filter, input)) {
-        struct wr_draft *below = wr_bind_filter(
-            shape->binder, input->inputs[0], substitute(shape->arena, draft->filter, input->project));
+        struct wr_draft *below =
+            wr_bind_filter(shape->binder, input->inputs[0],
+                           substitute(shape->arena, draft->filter, input->project));
         below->name = draft->name;
         draft->kind = WR_NODE_PROJECT;
         draft->filter = NULL;
@@ -271,7 +275,8 @@ static void mark(struct shape *shape, struct wr_draft *draft)
     }
 }
 
-/* What a source itself needs: its watermark, what computed columns read, all columns for late rows. */
+/* What a source itself needs: its watermark, what computed columns read, all columns for late rows.
+ */
 static void mark_source(struct shape *shape, const struct wr_object *object)
 {
     const struct wr_plan_source *source = &shape->binder->plan->sources[object->index];
@@ -312,7 +317,7 @@ static void prune_schema(struct shape *shape, struct wr_draft *draft)
             kept[n++] = draft->schema.fields[c];
         }
     }
-    draft->schema = (struct wr_schema){ kept, n };
+    draft->schema = (struct wr_schema){kept, n};
 }
 
 static struct wr_plan_node *new_node(struct shape *shape, struct wr_draft *draft)
@@ -339,10 +344,11 @@ static struct wr_plan_node *new_node(struct shape *shape, struct wr_draft *draft
     return node;
 }
 
-/* Names are the sink's with the operator's kind and its number among these: the same text gives the same names. */
+/* Names are the sink's with the operator's kind and its number among these: the same text gives the
+ * same names. */
 static const char *node_name(struct shape *shape, const struct wr_draft *draft)
 {
-    static const char *const kinds[] = { "scan", "filter", "project", "window", "union" };
+    static const char *const kinds[] = {"scan", "filter", "project", "window", "union"};
     if (draft->kind == WR_NODE_SCAN) {
         return draft->name;
     }
@@ -570,7 +576,7 @@ static void link_nodes(struct shape *shape)
 bool wr_shape_plan(struct wr_binder *binder, struct wr_draft **tops)
 {
     struct wr_plan *plan = binder->plan;
-    struct shape shape = { .binder = binder, .arena = binder->arena };
+    struct shape shape = {.binder = binder, .arena = binder->arena};
     const uint32_t source_count = plan->source_count;
     for (uint32_t s = 0; s < plan->sink_count; s++) {
         if (tops[s] != NULL) {

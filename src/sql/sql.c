@@ -1,11 +1,11 @@
-/* sql.c: see sql.h. Parses all statements, gathers their names, binds sources, then sinks with what they read. */
+/* sql.c: see sql.h. Parses all statements, gathers their names, binds sources, then sinks with what
+ * they read. */
 #include "sql/sql.h"
 
 #include "base/heap.h"
 #include "base/limits.h"
 #include "sql/bind.h"
 #include "sql/parse.h"
-
 
 /* Names are looked up one by one: enough for any pipeline, few enough to stay quick. */
 #define STATEMENTS_MAX 4096u
@@ -22,7 +22,8 @@ static bool check_text(struct wr_binder *binder)
 {
     const struct wr_slice text = binder->sql.text;
     if (text.bytes > WR_SQL_BYTES_MAX) {
-        wr_bind_fail(binder, WR_SQL_NOWHERE, "the SQL is longer than %u MiB", WR_SQL_BYTES_MAX >> 20);
+        wr_bind_fail(binder, WR_SQL_NOWHERE, "the SQL is longer than %u MiB",
+                     WR_SQL_BYTES_MAX >> 20);
         wr_bind_hint(binder, "is this the pipeline's file, and not a data file?");
         return false;
     }
@@ -45,7 +46,7 @@ static bool check_text(struct wr_binder *binder)
 
 static const char *kind_name(const struct wr_object *object)
 {
-    static const char *const names[] = { "source", "sink", "view", "table" };
+    static const char *const names[] = {"source", "sink", "view", "table"};
     return names[object->kind];
 }
 
@@ -63,14 +64,14 @@ static struct wr_object *add_object(struct wr_binder *binder, const struct wr_as
         return NULL;
     }
     struct wr_object *object = &binder->objects[binder->object_count++];
-    *object = (struct wr_object){ .kind = kind, .written = s->name, .statement = s };
+    *object = (struct wr_object){.kind = kind, .written = s->name, .statement = s};
     object->name = wr_bind_fold(binder->arena, &s->name);
-    object->inserts =
-        WR_ARENA_ARRAY(binder->arena, const struct wr_ast_statement *, 1);
+    object->inserts = WR_ARENA_ARRAY(binder->arena, const struct wr_ast_statement *, 1);
     return object;
 }
 
-/* Is something inserted into this table? Flink's tables do not say whether they are read or written. */
+/* Is something inserted into this table? Flink's tables do not say whether they are read or
+ * written. */
 static bool is_inserted_into(const struct wr_binder *binder, const struct wr_ast_statement *s)
 {
     for (uint32_t i = 0; i < binder->ast.count; i++) {
@@ -149,12 +150,13 @@ static bool gather_insert(struct wr_binder *binder, const struct wr_ast_statemen
         return true;
     }
     if (object != NULL) {
-        wr_bind_fail(binder, s->name.at, "\"%s\" is a %s: nothing can be inserted into it", object->name,
-                     kind_name(object));
+        wr_bind_fail(binder, s->name.at, "\"%s\" is a %s: nothing can be inserted into it",
+                     object->name, kind_name(object));
         wr_bind_hint(binder, "insert into a sink, or into a table without a connector");
         return false;
     }
-    wr_bind_fail(binder, s->name.at, "there is no sink or table \"%.*s\"", WR_SLICE_ARG(s->name.text));
+    wr_bind_fail(binder, s->name.at, "there is no sink or table \"%.*s\"",
+                 WR_SLICE_ARG(s->name.text));
     wr_bind_hint(binder, "write CREATE SINK %.*s WITH (connector = '…') before it",
                  WR_SLICE_ARG(s->name.text));
     return false;
@@ -242,9 +244,12 @@ wr_status wr_sql_plan(const char *file, struct wr_slice text, const struct wr_sq
     wr_arena_init(&made->arena, 64 * 1024);
     made->file = wr_arena_strdup(&made->arena, file);
     const size_t kept = text.bytes <= WR_SQL_BYTES_MAX ? text.bytes : 0;
-    made->text = (struct wr_slice){ wr_arena_strndup(&made->arena, text.data, kept), text.bytes };
-    struct wr_binder binder = { .sql = { made->file, made->text }, .catalog = catalog, .plan = made,
-                                .arena = &made->arena, .err = err };
+    made->text = (struct wr_slice){wr_arena_strndup(&made->arena, text.data, kept), text.bytes};
+    struct wr_binder binder = {.sql = {made->file, made->text},
+                               .catalog = catalog,
+                               .plan = made,
+                               .arena = &made->arena,
+                               .err = err};
     if (!bind(&binder, overrides, override_count)) {
         wr_plan_destroy(made);
         return WR_FAIL;
@@ -255,6 +260,6 @@ wr_status wr_sql_plan(const char *file, struct wr_slice text, const struct wr_sq
 
 void wr_sql_error_at(const struct wr_plan *plan, uint32_t at, struct wr_error *err)
 {
-    const struct wr_sql_text sql = { plan->file, plan->text };
+    const struct wr_sql_text sql = {plan->file, plan->text};
     wr_sql_place(&sql, at, err);
 }

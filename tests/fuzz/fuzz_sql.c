@@ -1,5 +1,6 @@
-/* The SQL front end over any bytes: each text becomes a plan, which is explained, or an error with a message and a hint.
- * Neither may depend on anything but the text: both are made twice and compared. */
+/* The SQL front end over any bytes: each text becomes a plan, which is explained, or an error with
+ * a message and a hint. Neither may depend on anything but the text: both are made twice and
+ * compared. */
 #include "../sql/catalog.h"
 
 #include "base/assert.h"
@@ -20,8 +21,8 @@ static wr_status explain(struct wr_slice text, struct wr_buf *out, struct wr_err
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    const struct wr_slice text = { (const char *)data, bytes };
-    struct wr_buf out[2] = { { 0 }, { 0 } };
+    const struct wr_slice text = {(const char *)data, bytes};
+    struct wr_buf out[2] = {{0}, {0}};
     struct wr_error err[2];
     memset(err, 0, sizeof(err));
     const wr_status first = explain(text, &out[0], &err[0]);
@@ -29,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (first == WR_OK) {
         wr_assert(out[0].bytes > 0 && out[0].bytes == out[1].bytes);
         wr_assert(memcmp(out[0].data, out[1].data, out[0].bytes) == 0);
-        wr_assert(memmem(out[0].data, out[0].bytes, "hunter2", 7) == NULL || memmem(data, bytes, "hunter2", 7) != NULL);
+        wr_assert(memmem(out[0].data, out[0].bytes, "hunter2", 7) == NULL ||
+                  memmem(data, bytes, "hunter2", 7) != NULL);
     } else {
         wr_assert(first == WR_FAIL && err[0].cls == WR_CLASS_USER);
         wr_assert(err[0].message[0] != '\0' && strcmp(err[0].message, err[1].message) == 0);

@@ -1,5 +1,6 @@
-/* sql_check.c: `sql_check [--explain] FILE`: checks or explains a pipeline against the test catalog (tests/sql/catalog.h),
- * in the form that `weir check` has. For tests that need no connectors, and to try out SQL by hand. */
+/* sql_check.c: `sql_check [--explain] FILE`: checks or explains a pipeline against the test catalog
+ * (tests/sql/catalog.h), in the form that `weir check` has. For tests that need no connectors, and
+ * to try out SQL by hand. */
 #include "sql/catalog.h"
 
 #include "base/buf.h"
@@ -32,20 +33,21 @@ int main(int argc, char **argv)
         perror(path);
         return 2;
     }
-    struct wr_buf text = { 0 };
+    struct wr_buf text = {0};
     read_all(in, &text);
     fclose(in);
     const char *slash = strrchr(path, '/');
     struct wr_plan *plan;
-    struct wr_error err = { 0 };
-    const struct wr_slice sql = { text.data, text.bytes };
+    struct wr_error err = {0};
+    const struct wr_slice sql = {text.data, text.bytes};
     int status = 0;
-    if (wr_sql_plan(slash != NULL ? slash + 1 : path, sql, &catalog, NULL, 0, &plan, &err) != WR_OK) {
+    if (wr_sql_plan(slash != NULL ? slash + 1 : path, sql, &catalog, NULL, 0, &plan, &err) !=
+        WR_OK) {
         fprintf(stderr, "%s\n%s%shint: %s\n", err.message, err.detail,
                 err.detail[0] != '\0' ? "\n" : "", err.hint);
         status = 2;
     } else {
-        struct wr_buf out = { 0 };
+        struct wr_buf out = {0};
         wr_plan_explain(plan, &out);
         if (explain) {
             fwrite(out.data, 1, out.bytes, stdout);
