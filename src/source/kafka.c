@@ -10,7 +10,12 @@
 /* Partitions that were added, and topics that match a pattern now, are looked for this often. */
 #define REFRESH_NS (60 * WR_NS_PER_S)
 #define REFRESH_MS 2000
-#define COMMIT_LAST_MS 5000
+/* librdkafka before 2.10 gives up the whole assignment when a commit meets a cooperative rebalance: so none is sent until
+ * the group has been calm for longer than a heartbeat (3 s). Offsets in the group are for lag tools and the next start. */
+#define COMMIT_CALM_NS (5 * WR_NS_PER_S)
+/* A new member of a group gets nothing at first: the others give up partitions in a second round. A bounded run that got
+ * nothing waits so long for that before it takes it for the answer. */
+#define EMPTY_NS (10 * WR_NS_PER_S)
 
 /* ---- callbacks ---- */
 
@@ -51,10 +56,11 @@ static void error_cb(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 static void commit_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                       rd_kafka_topic_partition_list_t *offsets, void *opaque)
 {
+    struct wr_source *s = opaque;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
-        wr_log_warn("kafka", "the group's offsets could not be stored: %s; the next commit stores "
-                             "them",
-                    rd_kafka_err2str(code));
+        s->commit_from_ns = wr_clock_now().mono_ns + COMMIT_CALM_NS;
+        wr_log_warn("kafka", "group %s: offsets could not be stored: %s; a later commit stores them",
+                    s->group, rd_kafka_err2str(code));
     }
 }
 
@@ -220,6 +226,20 @@ static wr_status tell_trouble(struct wr_source *s, struct wr_error *err)
     return WR_FAIL;
 }
 
+static void accept_nothing(struct wr_source *s, struct wr_time now)
+{
+    if (!s->env.bounded || !s->rebalanced || now.mono_ns - s->rebalanced_ns < EMPTY_NS) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    const bool news = !s->assigned_once;
+    s->assigned_once = true;
+    pthread_mutex_unlock(&s->lock);
+    for (uint32_t w = 0; news && w < s->env.workers; w++) {
+        s->env.wake(s->env.wake_ctx, w);
+    }
+}
+
 /* Bounded: what has come to its end need not be fetched while others are read. */
 static void pause_ended(struct wr_source *s)
 {
@@ -262,6 +282,7 @@ static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_e
         return WR_FAIL;
     }
     pause_ended(s);
+    accept_nothing(s, now);
     WR_TRY(refresh(s, now, err));
     return tell_trouble(s, err);
 }
@@ -272,6 +293,9 @@ static wr_status kafka_commit(struct wr_source *s, const struct wr_split_positio
     if (s->group == NULL) {
         return WR_OK;
     }
+    const int64_t now_ns = wr_clock_now().mono_ns;
+    const bool calm =
+        now_ns >= s->commit_from_ns && now_ns - s->rebalanced_ns >= COMMIT_CALM_NS;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < count; i++) {
@@ -284,7 +308,7 @@ static wr_status kafka_commit(struct wr_source *s, const struct wr_split_positio
     }
     pthread_mutex_unlock(&s->lock);
     const rd_kafka_resp_err_t code =
-        list->cnt > 0 ? rd_kafka_commit(s->rk, list, 1) : RD_KAFKA_RESP_ERR_NO_ERROR;
+        list->cnt > 0 && calm ? rd_kafka_commit(s->rk, list, 1) : RD_KAFKA_RESP_ERR_NO_ERROR;
     if (s->committed != NULL) {
         rd_kafka_topic_partition_list_destroy(s->committed);
     }

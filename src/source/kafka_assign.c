@@ -304,7 +304,7 @@ wr_status wr_kafka_assign(struct wr_source *s, partition_list *list, bool later,
         for (int i = 0; i < list->cnt; i++) {
             open_split(s, &list->elems[i], s->env.bounded ? ends->elems[i].offset : INT64_MAX);
         }
-        s->assigned_once = true;
+        s->assigned_once = s->assigned_once || list->cnt > 0;
         pthread_mutex_unlock(&s->lock);
         for (int i = 0; i < list->cnt; i++) {
             forward(s, &list->elems[i]);
@@ -352,13 +352,16 @@ void wr_kafka_rebalance_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code, partition_l
     struct wr_source *s = opaque;
     const bool cooperative = strcmp(rd_kafka_rebalance_protocol(rk), "COOPERATIVE") == 0;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !s->closing) {
-        const bool later = s->assigned_once;
+        const bool later = s->rebalanced;
+        s->rebalanced = true;
+        s->rebalanced_ns = wr_clock_now().mono_ns;
         wr_log_info("kafka", "group %s: %d partitions assigned", s->group, list->cnt);
         if (wr_kafka_assign(s, list, later, &s->failure) != WR_OK) {
             rd_kafka_assign(rk, NULL); /* the failure ends the run with the next tick */
         }
         return;
     }
+    s->rebalanced_ns = wr_clock_now().mono_ns;
     wr_log_info("kafka", "group %s: %d partitions revoked%s", s->group, list->cnt,
                 rd_kafka_assignment_lost(rk) ? " (the assignment was lost)" : "");
     wr_kafka_revoke(s, list);

@@ -64,13 +64,16 @@ struct wr_source {
     uint32_t split_count;
     uint32_t *mail; /* per worker: how many of its splits have mail */
     uint32_t open_ends; /* bounded: splits assigned and not ended */
-    bool assigned_once;
+    bool assigned_once; /* and if it was nothing, it stayed so for EMPTY_NS */
     char trouble[256];  /* the last error that librdkafka logged */
     bool down;          /* no broker can be reached */
 
     /* Control. */
     bool down_told;
     bool closing;
+    bool rebalanced;       /* the group has dealt out partitions once, perhaps none to us */
+    int64_t rebalanced_ns;
+    int64_t commit_from_ns; /* no commit before: see kafka_commit */
     int64_t refreshed_ns;
     struct wr_error failure; /* from a callback; cls NONE: none */
     rd_kafka_topic_partition_list_t *committed; /* last positions given to commit */
