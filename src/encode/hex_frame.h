@@ -2,7 +2,8 @@
  *
  * Random hex has no matches to find, and its best Huffman code is the one that gives each of the sixteen digits its
  * own four bits. So the literals of such a block are the digits' values, packed: no search, no histogram, no table,
- * and the same size (measured: 17 ns of zstd for a 16-digit id become 2). Any zstd decoder reads it.
+ * and the same size (measured with tests/parquet/bench_parquet: a column of 16-digit ids went from 34 to 22 ns a row).
+ * Any zstd decoder reads it.
  *
  * RFC 8878: frame 3.1.1, literals 3.1.1.3.1, Huffman 4.2. What comes before the digits (a page's levels and lengths) goes
  * into raw blocks.

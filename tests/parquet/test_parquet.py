@@ -349,3 +349,19 @@ def test_filters_find_what_is_there(column, letter, shape, tmp_path):
             assert found == count
         found = pyarrow.parquet.read_table(path, filters=[(column, "=", pyarrow.scalar(wanted, expected.type))])
         assert found.num_rows == sum(v == wanted for v in values)
+
+
+def test_web_events_read_back_alike(tmp_path):
+    """The rows of bench_parquet: random hex ids, which go past zstd's encoder, skewed pages, prices."""
+    path = tmp_path / "events.parquet"
+    bench = pathlib.Path(program()).with_name("bench_parquet")
+    subprocess.run([bench, "300000", path], check=True, capture_output=True, timeout=300)
+    table = pyarrow.parquet.read_table(path)
+    ids = table["event_id"].to_pylist()
+    assert len(set(ids)) == len(ids) and all(len(x) == 16 and not set(x) - set("0123456789abcdef") for x in ids)
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    others = {"duckdb": connection.sql(f"FROM '{path}'").to_arrow_table(), "polars": polars.read_parquet(path).to_arrow()}
+    for name, other in others.items():
+        for column in table.column_names:
+            same(other[column], table[column].combine_chunks(), f"{name}, {column}")
