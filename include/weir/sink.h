@@ -51,6 +51,7 @@ struct wr_sink_ops {
     const char *name;
     const char *help;
     const struct wr_option *options;
+    bool has_format;      /* rows become text: option format (json, csv) */
     bool parallel;        /* a writer per sink worker */
     bool transactional;
     bool bulk;            /* big and slow (encode, upload): kept away from the threads of immediate sinks */

@@ -139,6 +139,22 @@ static void put_json(struct line *line, enum wr_log_level level, const char *com
     put_text(line, "}");
 }
 
+/* A detail of several lines (SQL with a caret beneath) keeps its columns: all lines begin in the same one. */
+static void put_detail(struct line *line, const char *detail)
+{
+    const char *before = "\n  detail: ";
+    for (const char *at = detail; *at != '\0';) {
+        char part[sizeof(((struct wr_error *)0)->detail)];
+        const size_t bytes = strcspn(at, "\n");
+        memcpy(part, at, bytes);
+        part[bytes] = '\0';
+        put_text(line, before);
+        put_printable(line, part);
+        before = "\n          ";
+        at += bytes + (at[bytes] == '\n');
+    }
+}
+
 static void put_plain(struct line *line, enum wr_log_level level, const char *component,
                       const struct wr_error *err)
 {
@@ -155,8 +171,7 @@ static void put_plain(struct line *line, enum wr_log_level level, const char *co
     put_printable(line, err->message);
     put_text(line, colour[0] == '\0' ? "" : "\033[0m");
     if (err->detail[0] != '\0') {
-        put_text(line, "\n  detail: ");
-        put_printable(line, err->detail);
+        put_detail(line, err->detail);
     }
     if (err->hint[0] != '\0') {
         put_text(line, "\n  hint: ");

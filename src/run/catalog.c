@@ -32,6 +32,7 @@ static void build(void)
     for (uint32_t i = 0; wr_sinks[i] != NULL && i + 1 < CATALOG_MAX; i++) {
         sinks[i] = (struct wr_sql_connector){ .name = wr_sinks[i]->name,
                                               .options = wr_sinks[i]->options,
+                                              .makes_columns = !wr_sinks[i]->has_format,
                                               .unavailable = wr_sinks[i]->unavailable };
     }
     for (uint32_t i = 0; wr_decoders[i].name != NULL && i + 1 < CATALOG_MAX; i++) {

@@ -63,17 +63,19 @@ uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p)
 static void lay_out(struct wr_pipeline *p)
 {
     bool bulk = false;
+    bool parallel = false;
     bool express = false;
     p->epoch_interval_us = p->config.commit_interval_us;
     for (uint32_t k = 0; k < p->plan->sink_count; k++) {
         bulk = bulk || p->sink_ops[k]->bulk;
+        parallel = parallel || (p->sink_ops[k]->bulk && p->sink_ops[k]->parallel);
         express = express || !p->sink_ops[k]->bulk;
         const int64_t own = p->plan->sinks[k].commit_interval_us;
         if (own > 0 && own < p->epoch_interval_us) {
             p->epoch_interval_us = own;
         }
     }
-    p->bulk_lanes = bulk ? p->config.workers : 0;
+    p->bulk_lanes = parallel ? p->config.workers : (bulk ? 1 : 0);
     p->express_worker = express ? p->bulk_lanes : UINT32_MAX;
     p->sink_worker_count = p->bulk_lanes + (express ? 1 : 0);
 }

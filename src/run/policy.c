@@ -9,8 +9,7 @@
 
 void wr_backoff_init(struct wr_backoff *backoff)
 {
-    backoff->attempt = 0;
-    wr_rand_seed(&backoff->rand, wr_rand_entropy());
+    backoff->attempt = 0; /* the seed is drawn at the first failure: init stands on the path of every batch */
 }
 
 bool wr_policy_retry(struct wr_backoff *backoff, const struct wr_error *err, const char *component,
@@ -18,6 +17,9 @@ bool wr_policy_retry(struct wr_backoff *backoff, const struct wr_error *err, con
 {
     if (err->cls != WR_CLASS_RETRY || (give_up_now && backoff->attempt >= ATTEMPTS_WHILE_ENDING)) {
         return false;
+    }
+    if (backoff->attempt == 0) {
+        wr_rand_seed(&backoff->rand, wr_rand_entropy());
     }
     const uint32_t doublings = backoff->attempt < 7 ? backoff->attempt : 7;
     uint32_t most = BACKOFF_FIRST_MS << doublings;

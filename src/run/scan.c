@@ -570,7 +570,7 @@ void wr_scan_watermark(struct wr_scan *scan, struct wr_time now)
         if (split == NULL || split->state != WR_SPLIT_ACTIVE) {
             continue;
         }
-        if (split->caught_up_since_ns != INT64_MAX &&
+        if (split->caught_up_since_ns != INT64_MAX && scan->plan->idle_timeout_us >= 0 &&
             now.mono_ns - split->caught_up_since_ns >= scan->plan->idle_timeout_us * 1000) {
             split->state = WR_SPLIT_IDLE;
             continue;
@@ -597,7 +597,7 @@ int64_t wr_scan_deadline_ns(const struct wr_scan *scan)
     for (uint32_t s = 0; s < scan->split_capacity; s++) {
         const struct wr_scan_split *split = scan->splits[s];
         if (split != NULL && split->state == WR_SPLIT_ACTIVE &&
-            split->caught_up_since_ns != INT64_MAX) {
+            split->caught_up_since_ns != INT64_MAX && scan->plan->idle_timeout_us >= 0) {
             const int64_t at = split->caught_up_since_ns + scan->plan->idle_timeout_us * 1000;
             deadline = at < deadline ? at : deadline;
         }

@@ -10,6 +10,8 @@
 /* Envelopes handled from one lane before the next lane's turn. */
 #define LANE_ENVELOPES 32u
 #define IDLE_SLEEP_NS (200 * WR_NS_PER_MS)
+/* Bulk sink workers are not woken for every batch (lane.h, invariant 3): they look this often. */
+#define BULK_SLEEP_NS (10 * WR_NS_PER_MS)
 
 static bool ending(const struct wr_sink_worker *sw)
 {
@@ -274,7 +276,8 @@ static void publish_if_committed(struct wr_sink_worker *sw)
 
 static int64_t tick(struct wr_sink_worker *sw, struct wr_time now)
 {
-    int64_t next = now.mono_ns + IDLE_SLEEP_NS;
+    const bool bulk = sw->index < sw->pipeline->bulk_lanes;
+    int64_t next = now.mono_ns + (bulk ? BULK_SLEEP_NS : IDLE_SLEEP_NS);
     for (uint32_t i = 0; i < sw->slot_count; i++) {
         struct wr_sink_slot *slot = &sw->slots[i];
         if (slot->ops->tick == NULL) {

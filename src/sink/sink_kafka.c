@@ -655,6 +655,7 @@ static uint64_t kafka_held_bytes(const struct wr_writer *w)
 const struct wr_sink_ops wr_sink_kafka = {
     .name = "kafka",
     .help = "A JSON message per row to a Kafka topic, keyed by a column if asked.",
+    .has_format = true,
     .options = kafka_options,
     .check = kafka_check,
     .open = kafka_open,

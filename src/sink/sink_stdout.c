@@ -90,6 +90,7 @@ static void stdout_close(struct wr_writer *w)
 const struct wr_sink_ops wr_sink_stdout = {
     .name = "stdout",
     .help = "Prints rows on standard output as NDJSON (or CSV: format = 'csv').",
+    .has_format = true,
     .options = stdout_options,
     .check = wr_row_lines_check,
     .open = stdout_open,

@@ -9,7 +9,7 @@ Test(lane, order_is_kept_past_a_full_ring)
     struct wr_lane lane = { 0 };
     struct wr_envelope_stock stock = { 0 };
     cr_assert_eq(wr_io_create(&io, WR_IO_EPOLL, 4, NULL), WR_OK);
-    wr_lane_init(&lane, 4, io);
+    wr_lane_init(&lane, 4, 1, io);
     uint64_t next = 0;
     for (uint64_t i = 0; i < 100; i++) {
         struct wr_envelope *e = wr_envelope_take(&stock, WR_ENVELOPE_BARRIER, 0);
@@ -44,7 +44,7 @@ Test(lane, a_flush_wakes_a_sleeping_consumer)
     struct wr_lane lane = { 0 };
     struct wr_envelope_stock stock = { 0 };
     cr_assert_eq(wr_io_create(&io, WR_IO_EPOLL, 4, NULL), WR_OK);
-    wr_lane_init(&lane, 4, io);
+    wr_lane_init(&lane, 4, 1, io);
     wr_lane_send(&lane, wr_envelope_take(&stock, WR_ENVELOPE_ROWS, 1));
     (void)wr_lane_flush(&lane);
     const int64_t before = wr_clock_now().mono_ns;
