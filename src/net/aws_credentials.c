@@ -13,8 +13,8 @@
 
 /* A profile file is a page or two. */
 #define PROFILE_BYTES_MAX (1u << 20)
-#define PATH_BYTES 1024
-#define NAME_BYTES 256
+#define PATH_BYTES        1024
+#define NAME_BYTES        256
 
 const char *wr_aws_environment(const char *name, const char *or_name)
 {
@@ -41,7 +41,8 @@ void wr_aws_credentials_deinit(struct wr_aws_credentials *credentials)
     memset(credentials, 0, sizeof(*credentials));
 }
 
-/* --- profile files -------------------------------------------------------------------------------- */
+/* --- profile files
+ * -------------------------------------------------------------------------------- */
 
 static const char *profile_name(void)
 {
@@ -75,7 +76,8 @@ static bool read_file(const char *path, struct wr_buf *into)
     if (fd < 0) {
         return false;
     }
-    while (into->bytes < PROFILE_BYTES_MAX && (got = read(fd, wr_buf_reserve(into, 4096), 4096)) > 0) {
+    while (into->bytes < PROFILE_BYTES_MAX &&
+           (got = read(fd, wr_buf_reserve(into, 4096), 4096)) > 0) {
         into->bytes += (size_t)got;
     }
     close(fd);
@@ -90,7 +92,7 @@ static struct wr_slice trim(const char *from, const char *to)
     while (to > from && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r')) {
         to--;
     }
-    return (struct wr_slice){ from, (size_t)(to - from) };
+    return (struct wr_slice){from, (size_t)(to - from)};
 }
 
 /* "[name]", and in the config file "[profile name]". */
@@ -100,7 +102,8 @@ static bool is_section(struct wr_slice line, const char *name)
     if (wr_slice_is(inner, name)) {
         return true;
     }
-    return inner.bytes > 8 && memcmp(inner.data, "profile", 7) == 0 && (inner.data[7] == ' ' || inner.data[7] == '\t') &&
+    return inner.bytes > 8 && memcmp(inner.data, "profile", 7) == 0 &&
+           (inner.data[7] == ' ' || inner.data[7] == '\t') &&
            wr_slice_is(trim(inner.data + 8, inner.data + inner.bytes), name);
 }
 
@@ -116,8 +119,9 @@ static char *profile_value(const struct wr_buf *file, const char *section, const
         const char *equals = line.bytes > 0 ? memchr(line.data, '=', line.bytes) : NULL;
         if (line.bytes >= 2 && line.data[0] == '[' && line.data[line.bytes - 1] == ']') {
             inside = is_section(line, section);
-        } else if (inside && equals != NULL && line.data[0] != '#' && line.data[0] != ';' && *at != ' ' &&
-                   *at != '\t' && wr_slice_equal_nocase(trim(line.data, equals), wr_slice_of(name))) {
+        } else if (inside && equals != NULL && line.data[0] != '#' && line.data[0] != ';' &&
+                   *at != ' ' && *at != '\t' &&
+                   wr_slice_equal_nocase(trim(line.data, equals), wr_slice_of(name))) {
             const struct wr_slice value = trim(equals + 1, line.data + line.bytes);
             return value.bytes > 0 ? strndup(value.data, value.bytes) : NULL;
         }
@@ -126,7 +130,8 @@ static char *profile_value(const struct wr_buf *file, const char *section, const
     return NULL;
 }
 
-/* --- the search ----------------------------------------------------------------------------------- */
+/* --- the search
+ * ----------------------------------------------------------------------------------- */
 
 /* Header values: a line break in a key would end the header. */
 static bool is_plain(const char *text)
@@ -143,14 +148,19 @@ static wr_status check(struct wr_aws_credentials *credentials, struct wr_error *
 {
     const char *missing = credentials->access_key == NULL ? "an access key" : "a secret key";
     if (credentials->access_key == NULL || credentials->secret_key == NULL) {
-        (void)wr_fail(err, WR_CLASS_USER, "S3 credentials from %s lack %s", credentials->source, missing);
-        wr_error_hint(err, "give both parts in the same place: options access_key and secret_key, variables "
-                           "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or both lines of the profile");
+        (void)wr_fail(err, WR_CLASS_USER, "S3 credentials from %s lack %s", credentials->source,
+                      missing);
+        wr_error_hint(
+            err, "give both parts in the same place: options access_key and secret_key, variables "
+                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or both lines of the profile");
     } else if (!is_plain(credentials->access_key) || !is_plain(credentials->secret_key) ||
                !is_plain(credentials->session_token)) {
-        (void)wr_fail(err, WR_CLASS_USER, "S3 credentials from %s hold a space, a line break or another character "
-                                          "that no key has", credentials->source);
-        wr_error_hint(err, "check how the value was copied; a file's last line break is a usual cause");
+        (void)wr_fail(err, WR_CLASS_USER,
+                      "S3 credentials from %s hold a space, a line break or another character "
+                      "that no key has",
+                      credentials->source);
+        wr_error_hint(err,
+                      "check how the value was copied; a file's last line break is a usual cause");
     } else {
         return WR_OK;
     }
@@ -168,22 +178,24 @@ static bool from_environment(struct wr_aws_credentials *credentials)
     credentials->access_key = copy(getenv("AWS_ACCESS_KEY_ID"));
     credentials->secret_key = copy(getenv("AWS_SECRET_ACCESS_KEY"));
     credentials->session_token = copy(getenv("AWS_SESSION_TOKEN"));
-    snprintf(credentials->source, sizeof(credentials->source), "the environment (AWS_ACCESS_KEY_ID)");
+    snprintf(credentials->source, sizeof(credentials->source),
+             "the environment (AWS_ACCESS_KEY_ID)");
     return credentials->access_key != NULL || credentials->secret_key != NULL;
 }
 
 static bool from_profile(struct wr_aws_credentials *credentials)
 {
-    static const char *const places[][2] = { { "AWS_SHARED_CREDENTIALS_FILE", "credentials" },
-                                             { "AWS_CONFIG_FILE", "config" } };
+    static const char *const places[][2] = {{"AWS_SHARED_CREDENTIALS_FILE", "credentials"},
+                                            {"AWS_CONFIG_FILE", "config"}};
     char path[PATH_BYTES];
     for (size_t i = 0; i < 2; i++) {
-        struct wr_buf file = { 0 };
+        struct wr_buf file = {0};
         if (profile_path(places[i][0], places[i][1], path) && read_file(path, &file)) {
             credentials->access_key = profile_value(&file, profile_name(), "aws_access_key_id");
             credentials->secret_key = profile_value(&file, profile_name(), "aws_secret_access_key");
             credentials->session_token = profile_value(&file, profile_name(), "aws_session_token");
-            snprintf(credentials->source, sizeof(credentials->source), "profile '%.64s' of %.160s", profile_name(), path);
+            snprintf(credentials->source, sizeof(credentials->source), "profile '%.64s' of %.160s",
+                     profile_name(), path);
         }
         if (file.data != NULL) {
             OPENSSL_cleanse(file.data, file.bytes);
@@ -196,15 +208,16 @@ static bool from_profile(struct wr_aws_credentials *credentials)
     return false;
 }
 
-wr_status wr_aws_credentials_find(const struct wr_aws_given *given, struct wr_aws_credentials *credentials,
-                                  struct wr_error *err)
+wr_status wr_aws_credentials_find(const struct wr_aws_given *given,
+                                  struct wr_aws_credentials *credentials, struct wr_error *err)
 {
     memset(credentials, 0, sizeof(*credentials));
     if (given->access_key != NULL || given->secret_key != NULL) {
         credentials->access_key = copy(given->access_key);
         credentials->secret_key = copy(given->secret_key);
         credentials->session_token = copy(given->session_token);
-        snprintf(credentials->source, sizeof(credentials->source), "the options access_key and secret_key");
+        snprintf(credentials->source, sizeof(credentials->source),
+                 "the options access_key and secret_key");
         return check(credentials, err);
     }
     if (from_environment(credentials)) {
@@ -215,22 +228,24 @@ wr_status wr_aws_credentials_find(const struct wr_aws_given *given, struct wr_aw
         return check(credentials, err);
     }
     wr_aws_credentials_deinit(credentials);
-    (void)wr_fail(err, WR_CLASS_USER, "no S3 credentials: none in the options, the environment or profile '%.64s'",
+    (void)wr_fail(err, WR_CLASS_USER,
+                  "no S3 credentials: none in the options, the environment or profile '%.64s'",
                   profile_name());
-    wr_error_hint(err, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or put them into ~/.aws/credentials "
-                       "(AWS_PROFILE picks the profile)");
+    wr_error_hint(
+        err, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or put them into ~/.aws/credentials "
+             "(AWS_PROFILE picks the profile)");
     return WR_FAIL;
 }
 
 char *wr_aws_region_find(void)
 {
-    static const char *const places[][2] = { { "AWS_CONFIG_FILE", "config" },
-                                             { "AWS_SHARED_CREDENTIALS_FILE", "credentials" } };
+    static const char *const places[][2] = {{"AWS_CONFIG_FILE", "config"},
+                                            {"AWS_SHARED_CREDENTIALS_FILE", "credentials"}};
     const char *region = wr_aws_environment("AWS_REGION", "AWS_DEFAULT_REGION");
     char *found = region != NULL ? strdup(region) : NULL;
     char path[PATH_BYTES];
     for (size_t i = 0; i < 2 && found == NULL; i++) {
-        struct wr_buf file = { 0 };
+        struct wr_buf file = {0};
         if (profile_path(places[i][0], places[i][1], path) && read_file(path, &file)) {
             found = profile_value(&file, profile_name(), "region");
         }

@@ -1,5 +1,5 @@
-/* aws_sigv4.c: see aws_sigv4.h. The steps carry the names of AWS's own description: canonical request, string to sign,
- * signing key, signature. */
+/* aws_sigv4.c: see aws_sigv4.h. The steps carry the names of AWS's own description: canonical
+ * request, string to sign, signing key, signature. */
 #include "net/aws_sigv4.h"
 
 #include "base/assert.h"
@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define SHA256_BYTES 32
-#define DAY_BYTES 8 /* of "20130524" */
+#define DAY_BYTES    8 /* of "20130524" */
 
 struct wr_aws_signer {
     char *region;
@@ -47,8 +47,8 @@ wr_status wr_aws_signer_create(struct wr_aws_signer **into, const char *region, 
     signer->digest = EVP_MD_CTX_new();
     signer->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     signer->mac = signer->hmac != NULL ? EVP_MAC_CTX_new(signer->hmac) : NULL;
-    if (signer->region == NULL || signer->service == NULL || signer->sha256 == NULL || signer->digest == NULL ||
-        signer->mac == NULL) {
+    if (signer->region == NULL || signer->service == NULL || signer->sha256 == NULL ||
+        signer->digest == NULL || signer->mac == NULL) {
         wr_aws_signer_destroy(signer);
         return wr_fail(err, WR_CLASS_FATAL, "OpenSSL gives no SHA-256 and HMAC");
     }
@@ -84,7 +84,8 @@ void wr_aws_signer_destroy(struct wr_aws_signer *signer)
     free(signer);
 }
 
-/* --- hashes --------------------------------------------------------------------------------------- */
+/* --- hashes
+ * --------------------------------------------------------------------------------------- */
 
 static void to_hex(const unsigned char digest[SHA256_BYTES], char hex[WR_SHA256_HEX_BYTES])
 {
@@ -96,7 +97,8 @@ static void to_hex(const unsigned char digest[SHA256_BYTES], char hex[WR_SHA256_
     hex[WR_SHA256_HEX_BYTES - 1] = '\0';
 }
 
-void wr_aws_sha256(struct wr_aws_signer *signer, const void *data, size_t bytes, char hex[WR_SHA256_HEX_BYTES])
+void wr_aws_sha256(struct wr_aws_signer *signer, const void *data, size_t bytes,
+                   char hex[WR_SHA256_HEX_BYTES])
 {
     unsigned char digest[SHA256_BYTES];
     unsigned length = 0;
@@ -106,25 +108,28 @@ void wr_aws_sha256(struct wr_aws_signer *signer, const void *data, size_t bytes,
     to_hex(digest, hex);
 }
 
-static void hmac(struct wr_aws_signer *signer, const void *key, size_t key_bytes, const void *data, size_t bytes,
-                 unsigned char out[SHA256_BYTES])
+static void hmac(struct wr_aws_signer *signer, const void *key, size_t key_bytes, const void *data,
+                 size_t bytes, unsigned char out[SHA256_BYTES])
 {
     char name[] = "SHA256";
-    const OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-                                  OSSL_PARAM_construct_end() };
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+                                 OSSL_PARAM_construct_end()};
     size_t length = 0;
     wr_assert(EVP_MAC_init(signer->mac, key, key_bytes, params) == 1 &&
               EVP_MAC_update(signer->mac, data, bytes) == 1 &&
-              EVP_MAC_final(signer->mac, out, &length, SHA256_BYTES) == 1 && length == SHA256_BYTES);
+              EVP_MAC_final(signer->mac, out, &length, SHA256_BYTES) == 1 &&
+              length == SHA256_BYTES);
 }
 
-/* --- texts ---------------------------------------------------------------------------------------- */
+/* --- texts
+ * ---------------------------------------------------------------------------------------- */
 
 void wr_aws_date(int64_t wall_us, char amz_date[17])
 {
     const time_t seconds = (time_t)(wall_us / WR_US_PER_S);
     struct tm utc;
-    wr_assert(gmtime_r(&seconds, &utc) != NULL && strftime(amz_date, 17, "%Y%m%dT%H%M%SZ", &utc) == 16);
+    wr_assert(gmtime_r(&seconds, &utc) != NULL &&
+              strftime(amz_date, 17, "%Y%m%dT%H%M%SZ", &utc) == 16);
 }
 
 void wr_aws_encode(struct wr_buf *into, const char *text, size_t bytes, bool keep_slash)
@@ -134,8 +139,8 @@ void wr_aws_encode(struct wr_buf *into, const char *text, size_t bytes, bool kee
     const char *start = at;
     for (size_t i = 0; i < bytes; i++) {
         const unsigned char c = (unsigned char)text[i];
-        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-            c == '_' || c == '~' || (c == '/' && keep_slash)) {
+        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '.' || c == '_' || c == '~' || (c == '/' && keep_slash)) {
             *at++ = (char)c;
         } else {
             *at++ = '%';
@@ -151,11 +156,12 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Each pair encoded; sorted by name, then value. '=' sorts above some characters of longer names ("a-b" against "a"), so
- * name and value are parted by \1, which no encoded text holds, until they are sorted. */
+/* Each pair encoded; sorted by name, then value. '=' sorts above some characters of longer names
+ * ("a-b" against "a"), so name and value are parted by \1, which no encoded text holds, until they
+ * are sorted. */
 void wr_aws_query(struct wr_buf *into, const struct wr_aws_pair *query, uint32_t count)
 {
-    struct wr_buf text = { 0 };
+    struct wr_buf text = {0};
     size_t starts[WR_AWS_PAIRS_MAX];
     char *sorted[WR_AWS_PAIRS_MAX];
     wr_assert(count <= WR_AWS_PAIRS_MAX);
@@ -254,12 +260,14 @@ static void canonical_request(struct wr_aws_signer *signer, const struct wr_aws_
     wr_buf_text(into, request->payload_hash);
 }
 
-/* --- the signature -------------------------------------------------------------------------------- */
+/* --- the signature
+ * -------------------------------------------------------------------------------- */
 
 static void make_key(struct wr_aws_signer *signer, const char *secret, const char *day)
 {
-    struct wr_buf first = { 0 };
-    if (signer->key_secret != NULL && strcmp(signer->key_secret, secret) == 0 && strcmp(signer->key_day, day) == 0) {
+    struct wr_buf first = {0};
+    if (signer->key_secret != NULL && strcmp(signer->key_secret, secret) == 0 &&
+        strcmp(signer->key_day, day) == 0) {
         return;
     }
     forget_secret(signer);
@@ -276,7 +284,8 @@ static void make_key(struct wr_aws_signer *signer, const char *secret, const cha
 }
 
 void wr_aws_sign(struct wr_aws_signer *signer, const struct wr_aws_credentials *credentials,
-                 const struct wr_aws_request *request, const char amz_date[17], struct wr_buf *authorization)
+                 const struct wr_aws_request *request, const char amz_date[17],
+                 struct wr_buf *authorization)
 {
     char hash[WR_SHA256_HEX_BYTES], signature[WR_SHA256_HEX_BYTES], day[DAY_BYTES + 1];
     unsigned char digest[SHA256_BYTES];
@@ -288,13 +297,15 @@ void wr_aws_sign(struct wr_aws_signer *signer, const struct wr_aws_credentials *
 
     struct wr_buf *to_sign = &signer->scratch;
     to_sign->bytes = 0;
-    wr_buf_printf(to_sign, "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s", amz_date, day, signer->region,
-                  signer->service, hash);
+    wr_buf_printf(to_sign, "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s", amz_date, day,
+                  signer->region, signer->service, hash);
     make_key(signer, credentials->secret_key, day);
     hmac(signer, signer->key, SHA256_BYTES, to_sign->data, to_sign->bytes, digest);
     to_hex(digest, signature);
 
-    wr_buf_printf(authorization, "AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
-                  credentials->access_key, day, signer->region, signer->service, wr_buf_cstr(&signer->names),
-                  signature);
+    wr_buf_printf(
+        authorization,
+        "AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
+        credentials->access_key, day, signer->region, signer->service, wr_buf_cstr(&signer->names),
+        signature);
 }

@@ -1,5 +1,6 @@
-/* http_client.c: see http_client.h. One curl_multi handle per client; finished calls wait in a list until they are
- * asked for, so that a blocking call in between does not lose the others' outcomes. */
+/* http_client.c: see http_client.h. One curl_multi handle per client; finished calls wait in a list
+ * until they are asked for, so that a blocking call in between does not lose the others' outcomes.
+ */
 #include "net/http_client.h"
 
 #include "base/assert.h"
@@ -13,7 +14,7 @@
 
 #define IDLE_HANDLES_MAX 8
 /* A server's headers; more is nobody's honest answer. */
-#define HEADER_BYTES_MAX (64u << 10)
+#define HEADER_BYTES_MAX       (64u << 10)
 #define RESPONSE_BYTES_DEFAULT (1u << 20)
 /* The slowest upload worth waiting for: a part of 8 MiB gets 128 s beyond the usual time. */
 #define SLOWEST_BYTES_PER_MS 64
@@ -37,8 +38,8 @@ static void init_curl(void)
     curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-wr_status wr_http_client_create(struct wr_http_client **into, const struct wr_http_settings *settings,
-                                struct wr_error *err)
+wr_status wr_http_client_create(struct wr_http_client **into,
+                                const struct wr_http_settings *settings, struct wr_error *err)
 {
     *into = NULL;
     pthread_once(&curl_once, init_curl);
@@ -46,7 +47,8 @@ wr_status wr_http_client_create(struct wr_http_client **into, const struct wr_ht
               curl_easy_strerror(curl_ready));
     struct wr_http_client *client = calloc(1, sizeof(*client));
     wr_ensure(client != NULL, err, WR_CLASS_FATAL, "out of memory for an HTTP client");
-    client->connect_timeout_ms = settings->connect_timeout_ms != 0 ? settings->connect_timeout_ms : 5000;
+    client->connect_timeout_ms =
+        settings->connect_timeout_ms != 0 ? settings->connect_timeout_ms : 5000;
     client->timeout_ms = settings->timeout_ms != 0 ? settings->timeout_ms : 30000;
     client->ca_file = settings->ca_file != NULL ? strdup(settings->ca_file) : NULL;
     client->multi = curl_multi_init();
@@ -76,11 +78,12 @@ void wr_http_client_destroy(struct wr_http_client *client)
     free(client);
 }
 
-/* --- a call -------------------------------------------------------------------------------------- */
+/* --- a call --------------------------------------------------------------------------------------
+ */
 
 void wr_http_call_header(struct wr_http_call *call, const char *name, const char *value)
 {
-    struct wr_buf line = { 0 };
+    struct wr_buf line = {0};
     wr_assert(strpbrk(name, "\r\n:") == NULL && strpbrk(value, "\r\n") == NULL);
     /* curl drops a header "Name:" and sends "Name;" as an empty one. */
     wr_buf_printf(&line, value[0] != '\0' ? "%s: %s" : "%s;", name, value);
@@ -99,19 +102,21 @@ struct wr_slice wr_http_call_answer(const struct wr_http_call *call, const char 
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
         line_end = line_end != NULL ? line_end : end;
         const char *colon = memchr(at, ':', (size_t)(line_end - at));
-        if (colon != NULL && wr_slice_equal_nocase((struct wr_slice){ at, (size_t)(colon - at) }, wanted)) {
+        if (colon != NULL &&
+            wr_slice_equal_nocase((struct wr_slice){at, (size_t)(colon - at)}, wanted)) {
             const char *value = colon + 1, *value_end = line_end;
             while (value < value_end && (*value == ' ' || *value == '\t')) {
                 value++;
             }
-            while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\r' || value_end[-1] == '\t')) {
+            while (value_end > value &&
+                   (value_end[-1] == ' ' || value_end[-1] == '\r' || value_end[-1] == '\t')) {
                 value_end--;
             }
-            return (struct wr_slice){ value, (size_t)(value_end - value) };
+            return (struct wr_slice){value, (size_t)(value_end - value)};
         }
         at = line_end < end ? line_end + 1 : end;
     }
-    return (struct wr_slice){ "", 0 };
+    return (struct wr_slice){"", 0};
 }
 
 static void clear_answer(struct wr_http_call *call)
@@ -148,7 +153,8 @@ void wr_http_call_deinit(struct wr_http_call *call)
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct wr_http_call *call = ctx;
-    const size_t max = call->response_bytes_max != 0 ? call->response_bytes_max : RESPONSE_BYTES_DEFAULT;
+    const size_t max =
+        call->response_bytes_max != 0 ? call->response_bytes_max : RESPONSE_BYTES_DEFAULT;
     const size_t bytes = size * count;
     if (bytes > max - call->response.bytes) {
         call->too_large = true;
@@ -173,9 +179,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
     return bytes;
 }
 
-/* --- under way ----------------------------------------------------------------------------------- */
+/* --- under way -----------------------------------------------------------------------------------
+ */
 
-static void set_request(CURL *handle, const struct wr_http_client *client, struct wr_http_call *call)
+static void set_request(CURL *handle, const struct wr_http_client *client,
+                        struct wr_http_call *call)
 {
     const bool has_body = strcmp(call->method, "PUT") == 0 || strcmp(call->method, "POST") == 0;
     const uint64_t timeout_ms = call->timeout_ms != 0
@@ -188,7 +196,8 @@ static void set_request(CURL *handle, const struct wr_http_client *client, struc
     if (strcmp(call->method, "HEAD") == 0) {
         (void)curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
     } else if (has_body) {
-        /* From memory, which curl can send again by itself on a kept connection that turns out to be dead. */
+        /* From memory, which curl can send again by itself on a kept connection that turns out to
+         * be dead. */
         (void)curl_easy_setopt(handle, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_bytes);
         (void)curl_easy_setopt(handle, CURLOPT_POSTFIELDS, call->body_bytes > 0 ? call->body : "");
@@ -197,17 +206,20 @@ static void set_request(CURL *handle, const struct wr_http_client *client, struc
         (void)curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, call->method);
     }
     (void)curl_easy_setopt(handle, CURLOPT_HTTPHEADER, call->request_headers);
-    (void)curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, (long)(timeout_ms < 3600000 ? timeout_ms : 3600000));
+    (void)curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS,
+                           (long)(timeout_ms < 3600000 ? timeout_ms : 3600000));
     (void)curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
     (void)curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, stall_s);
 }
 
 static void set_handle(CURL *handle, const struct wr_http_client *client, struct wr_http_call *call)
 {
-    curl_easy_reset(handle); /* keeps nothing of the last request; connections live in the multi handle */
+    curl_easy_reset(
+        handle); /* keeps nothing of the last request; connections live in the multi handle */
     (void)curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    /* libcurl 7.88 spins on large HTTP/2 uploads (curl #10618), and object stores speak 1.1 best anyway. */
+    /* libcurl 7.88 spins on large HTTP/2 uploads (curl #10618), and object stores speak 1.1 best
+     * anyway. */
     (void)curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L); /* (2) */
     (void)curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -240,7 +252,7 @@ static void give_back(struct wr_http_client *client, CURL *handle)
 void wr_http_begin(struct wr_http_client *client, struct wr_http_call *call)
 {
     wr_assert(call->handle == NULL && call->method != NULL);
-    static const char *const ours[] = { "Expect:", "Accept:", "Content-Type:", "User-Agent: weir" };
+    static const char *const ours[] = {"Expect:", "Accept:", "Content-Type:", "User-Agent: weir"};
     clear_answer(call);
     /* curl would send these by itself; one that the caller has set stays. */
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
@@ -249,7 +261,8 @@ void wr_http_begin(struct wr_http_client *client, struct wr_http_call *call)
         for (const struct curl_slist *at = call->request_headers; at != NULL; at = at->next) {
             given = given || strncasecmp(at->data, ours[i], name_bytes) == 0;
         }
-        struct curl_slist *longer = given ? call->request_headers : curl_slist_append(call->request_headers, ours[i]);
+        struct curl_slist *longer =
+            given ? call->request_headers : curl_slist_append(call->request_headers, ours[i]);
         wr_assert(longer != NULL);
         call->request_headers = longer;
     }
@@ -277,7 +290,8 @@ static void finish(struct wr_http_client *client, CURL *handle, CURLcode code)
     if (code == CURLE_OK) {
         call->status = (int)status;
     } else if (call->too_large) {
-        snprintf(call->problem, sizeof(call->problem), "the answer is larger than anything expected here");
+        snprintf(call->problem, sizeof(call->problem),
+                 "the answer is larger than anything expected here");
     } else {
         call->may_retry = wr_retry_curl((int)code);
         if (call->problem[0] == '\0') {

@@ -1,11 +1,11 @@
 /* http_client.h: HTTP requests over libcurl for one thread: one at a time, or several under way.
  *
- * Ownership: the caller owns struct wr_http_call and the body it points to until the call is done; the client owns
- * connections and handles. Threads: one; a client never leaves the thread that made it, and that thread may wait.
- * Invariants:
- *   (1) a call that was begun is handed out by wr_http_wait_any or finished by wr_http_perform exactly once, unless
- *       wr_http_cancel took it back
- *   (2) no redirect is followed and no header of ours reaches another host: signatures are made for one host
+ * Ownership: the caller owns struct wr_http_call and the body it points to until the call is done;
+ * the client owns connections and handles. Threads: one; a client never leaves the thread that made
+ * it, and that thread may wait. Invariants: (1) a call that was begun is handed out by
+ * wr_http_wait_any or finished by wr_http_perform exactly once, unless wr_http_cancel took it back
+ *   (2) no redirect is followed and no header of ours reaches another host: signatures are made for
+ * one host
  */
 #ifndef WR_NET_HTTP_CLIENT_H
 #define WR_NET_HTTP_CLIENT_H
@@ -21,7 +21,8 @@ struct wr_http_call {
     struct wr_buf url;  /* encoded as it goes over the wire; wr_http_call_clear empties it */
     const void *body;   /* borrowed until the call is done */
     size_t body_bytes;
-    uint32_t timeout_ms;       /* for the whole exchange; 0: the client's, plus what the body's size needs */
+    uint32_t
+        timeout_ms; /* for the whole exchange; 0: the client's, plus what the body's size needs */
     size_t response_bytes_max; /* 0: 1 MiB */
     /* The response. status 0: there was none, and problem says why. */
     int status;
@@ -45,7 +46,8 @@ struct wr_http_settings {
 };
 
 WR_NODISCARD wr_status wr_http_client_create(struct wr_http_client **client,
-                                             const struct wr_http_settings *settings, struct wr_error *err);
+                                             const struct wr_http_settings *settings,
+                                             struct wr_error *err);
 /* Calls under way are cancelled. NULL is fine. */
 void wr_http_client_destroy(struct wr_http_client *client);
 

@@ -1,11 +1,11 @@
-/* http_server.c: see http_server.h. CivetWeb does sockets, parsing and threads; here are the routes, what an answer
- * looks like, and the limits that keep a hostile client from holding all threads.
+/* http_server.c: see http_server.h. CivetWeb does sockets, parsing and threads; here are the
+ * routes, what an answer looks like, and the limits that keep a hostile client from holding all
+ * threads.
  *
- * Threads: `lock` guards routes and the count of open connections; everything else is constant after start.
- * Invariants:
- *   (1) every request is answered here: CivetWeb's own file, CGI and WebSocket handling is never reached
- *   (2) a connection is kept for another request only while half of the threads are free, so that /healthz answers
- *       although many producers keep their connections
+ * Threads: `lock` guards routes and the count of open connections; everything else is constant
+ * after start. Invariants: (1) every request is answered here: CivetWeb's own file, CGI and
+ * WebSocket handling is never reached (2) a connection is kept for another request only while half
+ * of the threads are free, so that /healthz answers although many producers keep their connections
  */
 #include "net/http_server.h"
 
@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 /* Metrics, health and a few ingest producers at once; a thread costs about 120 KB. */
-#define THREADS 8
-#define ROUTES_MAX 64
+#define THREADS       8
+#define ROUTES_MAX    64
 #define ADDRESS_BYTES 256
 
 struct route {
@@ -43,8 +43,8 @@ struct wr_http_server {
     pthread_mutex_t lock;
     struct route routes[ROUTES_MAX];
     uint32_t route_count;
-    uint32_t connections;   /* that a thread serves now */
-    int64_t last_log_ns;    /* CivetWeb's complaints are told once a second at most */
+    uint32_t connections; /* that a thread serves now */
+    int64_t last_log_ns;  /* CivetWeb's complaints are told once a second at most */
     uint32_t unlogged;
     bool started; /* until then the error that start returns says it all */
 };
@@ -56,7 +56,8 @@ struct exchange {
     bool broken;
 };
 
-/* --- addresses --------------------------------------------------------------------------------- */
+/* --- addresses ---------------------------------------------------------------------------------
+ */
 
 struct address {
     char host[ADDRESS_BYTES]; /* without brackets; "" means all interfaces */
@@ -106,7 +107,7 @@ bad:
 static int bind_error(const struct address *address)
 {
     char port[8];
-    struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int result = 0;
     snprintf(port, sizeof(port), "%u", address->port);
@@ -133,14 +134,18 @@ static wr_status listen_failed(const char *text, const struct address *address, 
 {
     const int why = bind_error(address);
     char reason[128];
-    snprintf(reason, sizeof(reason), "%s", why != 0 ? strerror(why) : "the HTTP server did not start");
+    snprintf(reason, sizeof(reason), "%s",
+             why != 0 ? strerror(why) : "the HTTP server did not start");
     (void)wr_fail(err, WR_CLASS_USER, "cannot listen on %s: %s", text, reason);
     if (said[0] != '\0') {
         wr_error_detail(err, "%s", said);
     }
     if (why == EADDRINUSE) {
-        wr_error_hint(err, "stop the process that has it (`ss -ltnp 'sport = :%u'` names it), or choose another with "
-                           "--listen HOST:PORT; port 0 takes a free one", address->port);
+        wr_error_hint(err,
+                      "stop the process that has it (`ss -ltnp 'sport = :%u'` names it), or choose "
+                      "another with "
+                      "--listen HOST:PORT; port 0 takes a free one",
+                      address->port);
     } else if (why == EACCES) {
         wr_error_hint(err, "ports under 1024 need CAP_NET_BIND_SERVICE; choose a higher one");
     } else if (why == EADDRNOTAVAIL) {
@@ -149,7 +154,8 @@ static wr_status listen_failed(const char *text, const struct address *address, 
     return WR_FAIL;
 }
 
-/* --- a request ---------------------------------------------------------------------------------- */
+/* --- a request ----------------------------------------------------------------------------------
+ */
 
 static const char *request_header(const struct wr_http_request *request, const char *name)
 {
@@ -189,7 +195,8 @@ static int64_t request_read(const struct wr_http_request *request, void *into, s
 }
 
 /* The handler whose prefix is the longest one that matches; rest: the path after it. */
-static bool find_route(struct wr_http_server *server, const char *path, struct route *found, const char **rest)
+static bool find_route(struct wr_http_server *server, const char *path, struct route *found,
+                       const char **rest)
 {
     bool any = false;
     pthread_mutex_lock(&server->lock);
@@ -225,11 +232,13 @@ static void send_response(struct wr_http_server *server, struct exchange *exchan
     const int status = response->status != 0 ? response->status : 200;
     const char *type =
         response->content_type != NULL ? response->content_type : "text/plain; charset=utf-8";
-    struct wr_buf out = { 0 };
-    wr_buf_printf(&out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
-                        "X-Content-Type-Options: nosniff\r\nConnection: %s\r\n",
-                  status, mg_get_response_code_text(connection, status), type, response->body.bytes,
-                  may_keep(server, exchange) ? "keep-alive" : "close");
+    struct wr_buf out = {0};
+    wr_buf_printf(
+        &out,
+        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+        "X-Content-Type-Options: nosniff\r\nConnection: %s\r\n",
+        status, mg_get_response_code_text(connection, status), type, response->body.bytes,
+        may_keep(server, exchange) ? "keep-alive" : "close");
     if (response->retry_after_s > 0) {
         wr_buf_printf(&out, "Retry-After: %d\r\n", response->retry_after_s);
     }
@@ -260,15 +269,15 @@ static int begin_request(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     struct wr_http_server *server = info->user_data;
-    struct exchange exchange = { .connection = connection,
-                                 .left = is_chunked(connection)      ? -1
-                                         : info->content_length > 0 ? info->content_length
-                                                                    : 0 };
-    struct wr_http_response response = { 0 };
+    struct exchange exchange = {.connection = connection,
+                                .left = is_chunked(connection)     ? -1
+                                        : info->content_length > 0 ? info->content_length
+                                                                   : 0};
+    struct wr_http_response response = {0};
     const char *path = info->local_uri != NULL ? info->local_uri : "";
     const bool head = strcmp(info->request_method, "HEAD") == 0;
     const char *allow = NULL;
-    struct route route = { 0 };
+    struct route route = {0};
     struct wr_http_request request = {
         .method = head ? "GET" : info->request_method, /* an answer without its body */
         .query = info->query_string,
@@ -291,7 +300,8 @@ static int begin_request(struct mg_connection *connection)
     return 200; /* (1) handled */
 }
 
-/* --- CivetWeb's callbacks ------------------------------------------------------------------------ */
+/* --- CivetWeb's callbacks ------------------------------------------------------------------------
+ */
 
 static int init_connection(const struct mg_connection *connection, void **data)
 {
@@ -323,7 +333,8 @@ static int log_message(const struct mg_connection *connection, const char *messa
     }
     const int64_t now_ns = wr_clock_now().mono_ns;
     pthread_mutex_lock(&server->lock);
-    const bool tell = server->started && (server->last_log_ns == 0 || now_ns - server->last_log_ns >= WR_NS_PER_S);
+    const bool tell = server->started &&
+                      (server->last_log_ns == 0 || now_ns - server->last_log_ns >= WR_NS_PER_S);
     if (tell) {
         server->last_log_ns = now_ns;
         unlogged = server->unlogged;
@@ -352,12 +363,13 @@ static int log_message(const struct mg_connection *connection, const char *messa
 static int http_error(struct mg_connection *connection, int status, const char *text)
 {
     (void)text;
-    (void)mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status,
-                    mg_get_response_code_text(connection, status));
+    (void)mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    status, mg_get_response_code_text(connection, status));
     return 0;
 }
 
-/* --- start and stop ------------------------------------------------------------------------------ */
+/* --- start and stop ------------------------------------------------------------------------------
+ */
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
@@ -366,26 +378,45 @@ static void init_library(void)
     (void)mg_init_library(0); /* no TLS: a proxy in front does that */
 }
 
-static struct mg_context *start_civetweb(struct wr_http_server *server, const char *ports, char *said,
-                                         size_t said_bytes)
+static struct mg_context *start_civetweb(struct wr_http_server *server, const char *ports,
+                                         char *said, size_t said_bytes)
 {
     char threads[16];
     snprintf(threads, sizeof(threads), "%d", THREADS);
     const char *settings[] = {
-        "listening_ports", ports, "num_threads", threads,
-        "enable_keep_alive", "yes", "keep_alive_timeout_ms", "500",
-        "request_timeout_ms", "10000", "max_request_size", "16384", "tcp_nodelay", "1",
-        "access_control_allow_origin", "", "access_control_allow_methods", "",
-        "enable_directory_listing", "no", "enable_auth_domain_check", "no", NULL,
+        "listening_ports",
+        ports,
+        "num_threads",
+        threads,
+        "enable_keep_alive",
+        "yes",
+        "keep_alive_timeout_ms",
+        "500",
+        "request_timeout_ms",
+        "10000",
+        "max_request_size",
+        "16384",
+        "tcp_nodelay",
+        "1",
+        "access_control_allow_origin",
+        "",
+        "access_control_allow_methods",
+        "",
+        "enable_directory_listing",
+        "no",
+        "enable_auth_domain_check",
+        "no",
+        NULL,
     };
-    const struct mg_callbacks callbacks = { .begin_request = begin_request,
-                                            .init_connection = init_connection,
-                                            .connection_closed = connection_closed,
-                                            .log_message = log_message,
-                                            .http_error = http_error };
-    struct mg_init_data init = { .callbacks = &callbacks, .user_data = server, .configuration_options = settings };
+    const struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                           .init_connection = init_connection,
+                                           .connection_closed = connection_closed,
+                                           .log_message = log_message,
+                                           .http_error = http_error};
+    struct mg_init_data init = {
+        .callbacks = &callbacks, .user_data = server, .configuration_options = settings};
     unsigned code = 0;
-    struct mg_error_data error = { .code = &code, .text = said, .text_buffer_size = said_bytes };
+    struct mg_error_data error = {.code = &code, .text = said, .text_buffer_size = said_bytes};
     sigset_t all, before;
     /* Signals belong to control: threads inherit the mask that stands while they are made. */
     sigfillset(&all);
@@ -403,14 +434,19 @@ wr_status wr_http_server_start(struct wr_http_server **into, const char *text, s
     WR_TRY(parse_address(text, &address, err));
     pthread_once(&library_once, init_library);
     if (address.bracketed && mg_check_feature(MG_FEATURES_IPV6) == 0) {
-        (void)wr_fail(err, WR_CLASS_USER, "cannot listen on %s: this build's CivetWeb has no IPv6", text);
-        wr_error_hint(err, "listen on 127.0.0.1:%u, or on :%u for all IPv4 interfaces", address.port, address.port);
+        (void)wr_fail(err, WR_CLASS_USER, "cannot listen on %s: this build's CivetWeb has no IPv6",
+                      text);
+        wr_error_hint(err, "listen on 127.0.0.1:%u, or on :%u for all IPv4 interfaces",
+                      address.port, address.port);
         return WR_FAIL;
     }
     struct wr_http_server *server = calloc(1, sizeof(*server));
     wr_ensure(server != NULL, err, WR_CLASS_FATAL, "out of memory for the HTTP server");
     pthread_mutex_init(&server->lock, NULL);
-    snprintf(ports, sizeof(ports), address.bracketed ? "[%s]:%u" : address.host[0] != '\0' ? "%s:%u" : "%s%u",
+    snprintf(ports, sizeof(ports),
+             address.bracketed         ? "[%s]:%u"
+             : address.host[0] != '\0' ? "%s:%u"
+                                       : "%s%u",
              address.host, address.port);
     server->civetweb = start_civetweb(server, ports, said, sizeof(said));
     struct mg_server_port bound;
@@ -421,20 +457,21 @@ wr_status wr_http_server_start(struct wr_http_server **into, const char *text, s
     pthread_mutex_lock(&server->lock);
     server->started = true;
     pthread_mutex_unlock(&server->lock);
-    snprintf(server->address, sizeof(server->address), address.bracketed ? "[%s]:%d" : "%s:%d", address.host,
-             bound.port);
+    snprintf(server->address, sizeof(server->address), address.bracketed ? "[%s]:%d" : "%s:%d",
+             address.host, bound.port);
     *into = server;
     return WR_OK;
 }
 
-void wr_http_server_route(struct wr_http_server *server, const char *prefix, wr_http_handler handler, void *ctx)
+void wr_http_server_route(struct wr_http_server *server, const char *prefix,
+                          wr_http_handler handler, void *ctx)
 {
     pthread_mutex_lock(&server->lock);
     wr_assert(server->route_count < ROUTES_MAX);
     char *copy = strdup(prefix);
     wr_assert(copy != NULL);
-    server->routes[server->route_count++] =
-        (struct route){ .prefix = copy, .prefix_bytes = strlen(copy), .handler = handler, .ctx = ctx };
+    server->routes[server->route_count++] = (struct route){
+        .prefix = copy, .prefix_bytes = strlen(copy), .handler = handler, .ctx = ctx};
     pthread_mutex_unlock(&server->lock);
 }
 

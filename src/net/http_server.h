@@ -1,6 +1,7 @@
 /* http_server.h: the admin and ingest HTTP server, on CivetWeb's own threads (interface).
  *
- * Threads: handlers run on the server's threads, several at once: they only touch what is thread-safe.
+ * Threads: handlers run on the server's threads, several at once: they only touch what is
+ * thread-safe.
  */
 #ifndef WR_NET_HTTP_SERVER_H
 #define WR_NET_HTTP_SERVER_H
@@ -16,7 +17,8 @@ struct wr_http_request {
     const char *query; /* may be NULL */
     /* A request header's value or NULL. */
     const char *(*header)(const struct wr_http_request *request, const char *name);
-    /* Reads up to bytes of the body; 0 at its end, <0 when the connection broke. Chunked bodies too. */
+    /* Reads up to bytes of the body; 0 at its end, <0 when the connection broke. Chunked bodies
+     * too. */
     int64_t (*read)(const struct wr_http_request *request, void *into, size_t bytes);
     int64_t content_length; /* -1: chunked */
     void *connection;
@@ -36,8 +38,8 @@ typedef void (*wr_http_handler)(void *ctx, const struct wr_http_request *request
 WR_NODISCARD wr_status wr_http_server_start(struct wr_http_server **server, const char *address,
                                             struct wr_error *err);
 /* Requests whose path is prefix or begins with prefix + "/". The longest prefix wins. */
-void wr_http_server_route(struct wr_http_server *server, const char *prefix, wr_http_handler handler,
-                          void *ctx);
+void wr_http_server_route(struct wr_http_server *server, const char *prefix,
+                          wr_http_handler handler, void *ctx);
 /* The address in use (port 0 is resolved). */
 const char *wr_http_server_address(const struct wr_http_server *server);
 /* Waits for handlers that are running; NULL is fine. */

@@ -3,10 +3,11 @@
 
 #include <curl/curl.h>
 
-void wr_retry_init(struct wr_retry *retry, uint32_t attempts_max, uint32_t first_ms, uint32_t longest_ms,
-                   uint64_t seed)
+void wr_retry_init(struct wr_retry *retry, uint32_t attempts_max, uint32_t first_ms,
+                   uint32_t longest_ms, uint64_t seed)
 {
-    *retry = (struct wr_retry){ .attempts_max = attempts_max, .first_ms = first_ms, .longest_ms = longest_ms };
+    *retry = (struct wr_retry){
+        .attempts_max = attempts_max, .first_ms = first_ms, .longest_ms = longest_ms};
     wr_rand_seed(&retry->rand, seed);
 }
 
@@ -38,8 +39,8 @@ bool wr_retry_next(struct wr_retry *retry, uint32_t at_least_ms, uint32_t *wait_
 
 bool wr_retry_status(int status)
 {
-    return status == 408 || status == 425 || status == 429 || status == 500 || status == 502 || status == 503 ||
-           status == 504;
+    return status == 408 || status == 425 || status == 429 || status == 500 || status == 502 ||
+           status == 503 || status == 504;
 }
 
 bool wr_retry_curl(int code)

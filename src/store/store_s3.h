@@ -1,7 +1,8 @@
-/* store_s3.h: what the files of the S3 store share (internal to store/): one signed request with its retries, the few
- * XML elements that S3 answers with, and its errors in Weir's words.
+/* store_s3.h: what the files of the S3 store share (internal to store/): one signed request with
+ * its retries, the few XML elements that S3 answers with, and its errors in Weir's words.
  *
- * store_s3.c: open, put, get, delete, list.  store_s3_upload.c: multipart uploads.  store_s3_call.c: requests and errors.
+ * store_s3.c: open, put, get, delete, list.  store_s3_upload.c: multipart uploads. store_s3_call.c:
+ * requests and errors.
  */
 #ifndef WR_STORE_STORE_S3_H
 #define WR_STORE_STORE_S3_H
@@ -12,19 +13,19 @@
 #include "store/store_ops.h"
 
 /* The user metadata by which a put whose answer was lost recognises its own object. */
-#define WR_S3_PUT_ID "x-amz-meta-weir-put"
+#define WR_S3_PUT_ID       "x-amz-meta-weir-put"
 #define WR_S3_PUT_ID_BYTES 33 /* 128 random bits in hex, with the NUL */
 /* S3's limit for a whole key. */
 #define WR_S3_KEY_BYTES_MAX 1024
 
 struct s3_store {
     struct wr_store base;
-    char *url;        /* as the user wrote it, for messages */
+    char *url; /* as the user wrote it, for messages */
     char *bucket;
-    char *prefix;     /* of all keys: "" or "a/b/" */
-    char *origin;     /* "https://host:port" */
-    char *host;       /* as in the Host header */
-    char *path_root;  /* before the key, decoded: "" or "/bucket", after the endpoint's own path */
+    char *prefix;    /* of all keys: "" or "a/b/" */
+    char *origin;    /* "https://host:port" */
+    char *host;      /* as in the Host header */
+    char *path_root; /* before the key, decoded: "" or "/bucket", after the endpoint's own path */
     char *region;
     bool https;
     bool opening; /* a refusal is the user's mistake then, later a failure of the run */
@@ -50,18 +51,20 @@ struct s3_ask {
     bool conflict_retries; /* 409 means "ask again" */
 };
 
-/* Builds and signs ask into call (which is cleared first): anew for each attempt, since signatures age. */
+/* Builds and signs ask into call (which is cleared first): anew for each attempt, since signatures
+ * age. */
 void wr_s3_sign(struct s3_store *store, const struct s3_ask *ask, struct wr_http_call *call);
-/* Whether call's outcome is worth another attempt; waits before it. *open_outcome is set when the server may have acted
- * although its answer says otherwise or never came. */
+/* Whether call's outcome is worth another attempt; waits before it. *open_outcome is set when the
+ * server may have acted although its answer says otherwise or never came. */
 bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3_ask *ask,
                  const struct wr_http_call *call, bool *open_outcome);
-/* Signs, sends, tries again; the last outcome is in store->call, status 0 when nobody answered. Returns whether an
- * attempt before the last left its outcome open (or the last itself had no answer). */
+/* Signs, sends, tries again; the last outcome is in store->call, status 0 when nobody answered.
+ * Returns whether an attempt before the last left its outcome open (or the last itself had no
+ * answer). */
 bool wr_s3_ask(struct s3_store *store, const struct s3_ask *ask);
 /* The error for an outcome that is not what was hoped for. doing: "put", "list". */
-wr_status wr_s3_fail(struct s3_store *store, const struct s3_ask *ask, const struct wr_http_call *call,
-                     const char *doing, struct wr_error *err);
+wr_status wr_s3_fail(struct s3_store *store, const struct s3_ask *ask,
+                     const struct wr_http_call *call, const char *doing, struct wr_error *err);
 
 /* Appends the decoded text of the first <name> in xml; false when there is none. */
 bool wr_s3_xml_text(struct wr_slice xml, const char *name, struct wr_buf *into);
@@ -71,12 +74,16 @@ bool wr_s3_xml_next(struct wr_slice *rest, const char *name, struct wr_slice *in
 bool wr_s3_is_error(const struct wr_http_call *call, const char *code);
 
 void wr_s3_put_id(struct s3_store *store, char id[WR_S3_PUT_ID_BYTES]);
-/* Reads back whose object is at key: WR_OK: the one put with id, WR_END: another, WR_AGAIN: none. */
-wr_status wr_s3_whose(struct s3_store *store, const char *key, const char *id, struct wr_error *err);
+/* Reads back whose object is at key: WR_OK: the one put with id, WR_END: another, WR_AGAIN: none.
+ */
+wr_status wr_s3_whose(struct s3_store *store, const char *key, const char *id,
+                      struct wr_error *err);
 
 /* store_s3_upload.c */
-wr_status wr_s3_upload_open(struct wr_upload **upload, struct wr_store *store, const char *key, struct wr_error *err);
-wr_status wr_s3_upload_write(struct wr_upload *upload, const void *data, size_t bytes, struct wr_error *err);
+wr_status wr_s3_upload_open(struct wr_upload **upload, struct wr_store *store, const char *key,
+                            struct wr_error *err);
+wr_status wr_s3_upload_write(struct wr_upload *upload, const void *data, size_t bytes,
+                             struct wr_error *err);
 wr_status wr_s3_upload_prepare(struct wr_upload *upload, struct wr_error *err);
 wr_status wr_s3_upload_publish(struct wr_upload *upload, struct wr_error *err);
 void wr_s3_upload_close(struct wr_upload *upload);

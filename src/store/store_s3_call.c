@@ -1,4 +1,5 @@
-/* store_s3_call.c: one signed request to S3 with its retries, and S3's refusals in words that say what to do. */
+/* store_s3_call.c: one signed request to S3 with its retries, and S3's refusals in words that say
+ * what to do. */
 #include "store/store_s3.h"
 
 #include "base/assert.h"
@@ -9,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- XML ------------------------------------------------------------------------------------------ */
+/* --- XML
+ * ------------------------------------------------------------------------------------------ */
 
 /* S3's answers are flat: elements without attributes, text with entities. */
 bool wr_s3_xml_next(struct wr_slice *rest, const char *name, struct wr_slice *inside)
@@ -30,8 +32,8 @@ bool wr_s3_xml_next(struct wr_slice *rest, const char *name, struct wr_slice *in
     if (to == NULL) {
         return false;
     }
-    *inside = (struct wr_slice){ from, (size_t)(to - from) };
-    *rest = (struct wr_slice){ to + close_bytes, (size_t)(end - to) - close_bytes };
+    *inside = (struct wr_slice){from, (size_t)(to - from)};
+    *rest = (struct wr_slice){to + close_bytes, (size_t)(end - to) - close_bytes};
     return true;
 }
 
@@ -60,7 +62,7 @@ static size_t append_entity(struct wr_buf *into, struct wr_slice text)
     static const struct {
         const char *name;
         char c;
-    } known[] = { { "amp;", '&' }, { "lt;", '<' }, { "gt;", '>' }, { "quot;", '"' }, { "apos;", '\'' } };
+    } known[] = {{"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         const size_t bytes = strlen(known[i].name);
         if (text.bytes >= bytes && memcmp(text.data, known[i].name, bytes) == 0) {
@@ -94,7 +96,7 @@ bool wr_s3_xml_text(struct wr_slice xml, const char *name, struct wr_buf *into)
     for (size_t i = 0; i < text.bytes; i++) {
         size_t taken = 0;
         if (text.data[i] == '&') {
-            taken = append_entity(into, (struct wr_slice){ text.data + i + 1, text.bytes - i - 1 });
+            taken = append_entity(into, (struct wr_slice){text.data + i + 1, text.bytes - i - 1});
         }
         if (taken == 0) {
             wr_buf_byte(into, (uint8_t)text.data[i]);
@@ -106,13 +108,14 @@ bool wr_s3_xml_text(struct wr_slice xml, const char *name, struct wr_buf *into)
 
 static struct wr_slice body_of(const struct wr_http_call *call)
 {
-    return (struct wr_slice){ call->response.data, call->response.bytes };
+    return (struct wr_slice){call->response.data, call->response.bytes};
 }
 
-/* The <Code> of an error answer; "" when it is none. Also inside a 200, as CompleteMultipartUpload may answer. */
+/* The <Code> of an error answer; "" when it is none. Also inside a 200, as CompleteMultipartUpload
+ * may answer. */
 static void error_code(const struct wr_http_call *call, char code[64])
 {
-    struct wr_buf text = { 0 };
+    struct wr_buf text = {0};
     struct wr_slice rest = body_of(call), inside;
     code[0] = '\0';
     if (wr_s3_xml_next(&rest, "Error", &inside) && wr_s3_xml_text(inside, "Code", &text)) {
@@ -128,7 +131,8 @@ bool wr_s3_is_error(const struct wr_http_call *call, const char *code)
     return strcmp(found, code) == 0;
 }
 
-/* --- requests ------------------------------------------------------------------------------------- */
+/* --- requests
+ * ------------------------------------------------------------------------------------- */
 
 static void append_path(const struct s3_store *store, const char *key, struct wr_buf *path)
 {
@@ -144,7 +148,7 @@ void wr_s3_sign(struct s3_store *store, const struct s3_ask *ask, struct wr_http
 {
     char date[17], hash[WR_SHA256_HEX_BYTES] = WR_AWS_UNSIGNED_PAYLOAD;
     struct wr_aws_pair headers[WR_AWS_PAIRS_MAX];
-    struct wr_buf path = { 0 }, authorization = { 0 };
+    struct wr_buf path = {0}, authorization = {0};
     uint32_t count = 0;
     wr_http_call_clear(call);
     call->method = ask->method;
@@ -166,18 +170,23 @@ void wr_s3_sign(struct s3_store *store, const struct s3_ask *ask, struct wr_http
     for (uint32_t i = 0; i < ask->header_count; i++) {
         headers[count++] = ask->headers[i];
     }
-    headers[count++] = (struct wr_aws_pair){ "x-amz-content-sha256", hash };
-    headers[count++] = (struct wr_aws_pair){ "x-amz-date", date };
+    headers[count++] = (struct wr_aws_pair){"x-amz-content-sha256", hash};
+    headers[count++] = (struct wr_aws_pair){"x-amz-date", date};
     if (store->credentials.session_token != NULL) {
-        headers[count++] = (struct wr_aws_pair){ "x-amz-security-token", store->credentials.session_token };
+        headers[count++] =
+            (struct wr_aws_pair){"x-amz-security-token", store->credentials.session_token};
     }
     for (uint32_t i = 0; i < count; i++) {
         wr_http_call_header(call, headers[i].name, headers[i].value);
     }
-    headers[count++] = (struct wr_aws_pair){ "host", store->host }; /* curl sends it from the URL */
-    const struct wr_aws_request request = { .method = ask->method, .path = wr_buf_cstr(&path), .query = ask->query,
-                                            .query_count = ask->query_count, .headers = headers,
-                                            .header_count = count, .payload_hash = hash };
+    headers[count++] = (struct wr_aws_pair){"host", store->host}; /* curl sends it from the URL */
+    const struct wr_aws_request request = {.method = ask->method,
+                                           .path = wr_buf_cstr(&path),
+                                           .query = ask->query,
+                                           .query_count = ask->query_count,
+                                           .headers = headers,
+                                           .header_count = count,
+                                           .payload_hash = hash};
     wr_aws_sign(store->signer, &store->credentials, &request, date, &authorization);
     wr_http_call_header(call, "Authorization", wr_buf_cstr(&authorization));
     wr_buf_deinit(&path);
@@ -186,8 +195,9 @@ void wr_s3_sign(struct s3_store *store, const struct s3_ask *ask, struct wr_http
 
 static bool worth_retrying(const struct s3_ask *ask, const struct wr_http_call *call)
 {
-    static const char *const codes[] = { "SlowDown", "InternalError", "RequestTimeout", "ServiceUnavailable",
-                                         "OperationAborted", "IncompleteBody", "ThrottlingException" };
+    static const char *const codes[] = {"SlowDown",           "InternalError",    "RequestTimeout",
+                                        "ServiceUnavailable", "OperationAborted", "IncompleteBody",
+                                        "ThrottlingException"};
     char code[64];
     if (call->status == 0) {
         return call->may_retry;
@@ -208,7 +218,8 @@ static uint32_t retry_after_ms(const struct wr_http_call *call)
 {
     const struct wr_slice value = wr_http_call_answer(call, "Retry-After");
     uint32_t seconds = 0;
-    for (size_t i = 0; i < value.bytes && i < 4 && value.data[i] >= '0' && value.data[i] <= '9'; i++) {
+    for (size_t i = 0; i < value.bytes && i < 4 && value.data[i] >= '0' && value.data[i] <= '9';
+         i++) {
         seconds = seconds * 10 + (uint32_t)(value.data[i] - '0');
     }
     return seconds * 1000;
@@ -222,17 +233,20 @@ bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3
     if (!worth_retrying(ask, call)) {
         return false;
     }
-    /* A server that refuses to begin (409, 429, SlowDown) has not acted; one that breaks in between may have. */
-    *open_outcome = *open_outcome || call->status == 0 || call->status == 200 || call->status >= 500;
+    /* A server that refuses to begin (409, 429, SlowDown) has not acted; one that breaks in between
+     * may have. */
+    *open_outcome =
+        *open_outcome || call->status == 0 || call->status == 200 || call->status >= 500;
     if (!wr_retry_next(retry, retry_after_ms(call), &wait_ms)) {
         return false;
     }
     error_code(call, code);
     if (call->status != 0) {
-        wr_log_debug("s3", "%s %s%s: %d %.40s; again in %u ms", ask->method, store->url, ask->key != NULL ? " (object)" : "",
-                     call->status, code, wait_ms);
+        wr_log_debug("s3", "%s %s%s: %d %.40s; again in %u ms", ask->method, store->url,
+                     ask->key != NULL ? " (object)" : "", call->status, code, wait_ms);
     } else {
-        wr_log_debug("s3", "%s %s: %s; again in %u ms", ask->method, store->url, call->problem, wait_ms);
+        wr_log_debug("s3", "%s %s: %s; again in %u ms", ask->method, store->url, call->problem,
+                     wait_ms);
     }
     wr_clock_sleep_ms(wait_ms);
     return true;
@@ -263,7 +277,7 @@ void wr_s3_put_id(struct s3_store *store, char id[WR_S3_PUT_ID_BYTES])
 
 wr_status wr_s3_whose(struct s3_store *store, const char *key, const char *id, struct wr_error *err)
 {
-    const struct s3_ask ask = { .method = "HEAD", .key = key };
+    const struct s3_ask ask = {.method = "HEAD", .key = key};
     (void)wr_s3_ask(store, &ask);
     if (store->call.status == 404) {
         return WR_AGAIN;
@@ -274,7 +288,8 @@ wr_status wr_s3_whose(struct s3_store *store, const char *key, const char *id, s
     return wr_slice_is(wr_http_call_answer(&store->call, WR_S3_PUT_ID), id) ? WR_OK : WR_END;
 }
 
-/* --- errors --------------------------------------------------------------------------------------- */
+/* --- errors
+ * --------------------------------------------------------------------------------------- */
 
 struct refusal {
     const char *code; /* S3's */
@@ -283,20 +298,34 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
-    { "NoSuchBucket", "there is no such bucket", "create the bucket, or correct its name in the URL" },
-    { "InvalidBucketName", "S3 does not take this bucket name", "bucket names have 3 to 63 lower-case letters, digits, - and ." },
-    { "InvalidAccessKeyId", "the server does not know the access key", "check the access key and that it belongs to this endpoint" },
-    { "SignatureDoesNotMatch", "the secret key is wrong", "check AWS_SECRET_ACCESS_KEY (or option secret_access_key): it does not belong to the access key" },
-    { "AccessDenied", "access denied", "the key needs s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects" },
-    { "RequestTimeTooSkewed", "this machine's clock differs too much from the server's", "set the clock (timedatectl set-ntp true): signatures are good for 15 minutes" },
-    { "ExpiredToken", "the session token has expired", "fetch fresh credentials" },
-    { "InvalidToken", "the session token is not accepted", "check AWS_SESSION_TOKEN, or unset it when the keys are long-lived ones" },
-    { "PermanentRedirect", "the bucket is in another region", "set option region (or AWS_REGION) to the bucket's region" },
-    { "TemporaryRedirect", "the bucket is in another region", "set option region (or AWS_REGION) to the bucket's region" },
-    { "AuthorizationHeaderMalformed", "the server is in another region, or wants other signatures", "set option region (or AWS_REGION) to the bucket's region" },
-    { "EntityTooSmall", "a part of the upload is too small for this server", "raise option part_size" },
-    { "EntityTooLarge", "a part of the upload is too large for this server", "lower option part_size" },
-    { NULL, NULL, NULL },
+    {"NoSuchBucket", "there is no such bucket",
+     "create the bucket, or correct its name in the URL"},
+    {"InvalidBucketName", "S3 does not take this bucket name",
+     "bucket names have 3 to 63 lower-case letters, digits, - and ."},
+    {"InvalidAccessKeyId", "the server does not know the access key",
+     "check the access key and that it belongs to this endpoint"},
+    {"SignatureDoesNotMatch", "the secret key is wrong",
+     "check AWS_SECRET_ACCESS_KEY (or option secret_access_key): it does not belong to the access "
+     "key"},
+    {"AccessDenied", "access denied",
+     "the key needs s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject "
+     "and s3:AbortMultipartUpload on its objects"},
+    {"RequestTimeTooSkewed", "this machine's clock differs too much from the server's",
+     "set the clock (timedatectl set-ntp true): signatures are good for 15 minutes"},
+    {"ExpiredToken", "the session token has expired", "fetch fresh credentials"},
+    {"InvalidToken", "the session token is not accepted",
+     "check AWS_SESSION_TOKEN, or unset it when the keys are long-lived ones"},
+    {"PermanentRedirect", "the bucket is in another region",
+     "set option region (or AWS_REGION) to the bucket's region"},
+    {"TemporaryRedirect", "the bucket is in another region",
+     "set option region (or AWS_REGION) to the bucket's region"},
+    {"AuthorizationHeaderMalformed", "the server is in another region, or wants other signatures",
+     "set option region (or AWS_REGION) to the bucket's region"},
+    {"EntityTooSmall", "a part of the upload is too small for this server",
+     "raise option part_size"},
+    {"EntityTooLarge", "a part of the upload is too large for this server",
+     "lower option part_size"},
+    {NULL, NULL, NULL},
 };
 
 static const struct refusal *find_refusal(const struct wr_http_call *call, const char *code)
@@ -307,22 +336,24 @@ static const struct refusal *find_refusal(const struct wr_http_call *call, const
         }
     }
     if (call->status == 301 || call->status == 307) {
-        return find_refusal(&(struct wr_http_call){ .status = 0 }, "PermanentRedirect");
+        return find_refusal(&(struct wr_http_call){.status = 0}, "PermanentRedirect");
     }
     if (call->status == 403) {
-        return find_refusal(&(struct wr_http_call){ .status = 0 }, "AccessDenied");
+        return find_refusal(&(struct wr_http_call){.status = 0}, "AccessDenied");
     }
     return NULL;
 }
 
-/* What the server said goes into err->detail: printable, short, and never a token of ours that it echoes. */
-static void tell_detail(struct s3_store *store, const struct s3_ask *ask, const struct wr_http_call *call,
-                        const char *code, struct wr_error *err)
+/* What the server said goes into err->detail: printable, short, and never a token of ours that it
+ * echoes. */
+static void tell_detail(struct s3_store *store, const struct s3_ask *ask,
+                        const struct wr_http_call *call, const char *code, struct wr_error *err)
 {
-    struct wr_buf text = { 0 };
+    struct wr_buf text = {0};
     (void)wr_s3_xml_text(body_of(call), "Message", &text);
     const char *message = wr_buf_cstr(&text);
-    if ((store->credentials.session_token != NULL && strstr(message, store->credentials.session_token) != NULL) ||
+    if ((store->credentials.session_token != NULL &&
+         strstr(message, store->credentials.session_token) != NULL) ||
         strstr(message, store->credentials.secret_key) != NULL) {
         text.bytes = 0;
         message = wr_buf_cstr(&text);
@@ -332,25 +363,30 @@ static void tell_detail(struct s3_store *store, const struct s3_ask *ask, const 
             text.data[i] = ' ';
         }
     }
-    wr_error_detail(err, "%s %s%s/%s%s answered %d %.60s%s%.200s", ask->method, store->origin, store->path_root,
-                    ask->key != NULL ? store->prefix : "", ask->key != NULL ? ask->key : "", call->status, code,
+    wr_error_detail(err, "%s %s%s/%s%s answered %d %.60s%s%.200s", ask->method, store->origin,
+                    store->path_root, ask->key != NULL ? store->prefix : "",
+                    ask->key != NULL ? ask->key : "", call->status, code,
                     message[0] != '\0' ? ": " : "", message);
     wr_buf_deinit(&text);
 }
 
-static wr_status nobody_answers(struct s3_store *store, const struct wr_http_call *call, const char *doing,
-                                struct wr_error *err)
+static wr_status nobody_answers(struct s3_store *store, const struct wr_http_call *call,
+                                const char *doing, struct wr_error *err)
 {
-    (void)wr_fail(err, call->may_retry ? WR_CLASS_RETRY : store->opening ? WR_CLASS_USER : WR_CLASS_FATAL,
+    (void)wr_fail(err,
+                  call->may_retry  ? WR_CLASS_RETRY
+                  : store->opening ? WR_CLASS_USER
+                                   : WR_CLASS_FATAL,
                   "%s: cannot %s: no answer from %s", store->url, doing, store->origin);
     wr_error_detail(err, "%s", call->problem);
-    wr_error_hint(err, "check that the endpoint is right and reachable from here: curl -v %s", store->origin);
+    wr_error_hint(err, "check that the endpoint is right and reachable from here: curl -v %s",
+                  store->origin);
     return WR_FAIL;
 }
 
 /* A server that knows the right region says so, in a header or in its <Error>. */
-static void tell_hint(const struct s3_store *store, const struct wr_http_call *call, const char *hint,
-                      struct wr_error *err)
+static void tell_hint(const struct s3_store *store, const struct wr_http_call *call,
+                      const char *hint, struct wr_error *err)
 {
     struct wr_slice region = wr_http_call_answer(call, "x-amz-bucket-region");
     struct wr_slice rest = body_of(call);
@@ -362,15 +398,15 @@ static void tell_hint(const struct s3_store *store, const struct wr_http_call *c
         plain = region.data[i] > ' ' && region.data[i] <= 'z' && region.data[i] != '<';
     }
     if (strstr(hint, "AWS_REGION") != NULL && plain) {
-        wr_error_hint(err, "set option region = '%.*s' (or AWS_REGION); it is '%s' now", WR_SLICE_ARG(region),
-                      store->region);
+        wr_error_hint(err, "set option region = '%.*s' (or AWS_REGION); it is '%s' now",
+                      WR_SLICE_ARG(region), store->region);
     } else {
         wr_error_hint(err, "%s (keys come from %s)", hint, store->credentials.source);
     }
 }
 
-wr_status wr_s3_fail(struct s3_store *store, const struct s3_ask *ask, const struct wr_http_call *call,
-                     const char *doing, struct wr_error *err)
+wr_status wr_s3_fail(struct s3_store *store, const struct s3_ask *ask,
+                     const struct wr_http_call *call, const char *doing, struct wr_error *err)
 {
     char code[64];
     if (call->status == 0) {
@@ -387,9 +423,12 @@ wr_status wr_s3_fail(struct s3_store *store, const struct s3_ask *ask, const str
         tell_hint(store, call, row->hint, err);
         return WR_FAIL;
     }
-    (void)wr_fail(err, cls, "%s: cannot %s: the server answered %d %.60s", store->url, doing, call->status, code);
+    (void)wr_fail(err, cls, "%s: cannot %s: the server answered %d %.60s", store->url, doing,
+                  call->status, code);
     tell_detail(store, ask, call, code, err);
-    wr_error_hint(err, cls == WR_CLASS_RETRY ? "the server is overloaded or failing; max_retries says how often weir asks again"
-                                             : "look the code up in the server's documentation or log");
+    wr_error_hint(
+        err, cls == WR_CLASS_RETRY
+                 ? "the server is overloaded or failing; max_retries says how often weir asks again"
+                 : "look the code up in the server's documentation or log");
     return WR_FAIL;
 }

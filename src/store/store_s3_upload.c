@@ -1,13 +1,14 @@
-/* store_s3_upload.c: an object in parts. Parts go out while the caller still writes, a few at a time; all of them are at the
- * server when prepare returns; the request that completes the upload is its publication.
+/* store_s3_upload.c: an object in parts. Parts go out while the caller still writes, a few at a
+ * time; all of them are at the server when prepare returns; the request that completes the upload
+ * is its publication.
  *
  * States: writing -> [prepare] -> prepared -> [publish] -> published; any -> [close] -> gone.
  * Invariants:
  *   (1) a slot's body is not touched while its call is under way
- *   (2) every part that was sent has its ETag in etags once the upload is prepared, in order of part numbers
- *   (3) close aborts only what nobody tried to publish: a completion whose answer was lost may have happened, and a
- *       prepared upload that was committed must stay completable
- * Several uploads of one store may be under way: whoever waits on the client handles the others' parts too.
+ *   (2) every part that was sent has its ETag in etags once the upload is prepared, in order of
+ * part numbers (3) close aborts only what nobody tried to publish: a completion whose answer was
+ * lost may have happened, and a prepared upload that was committed must stay completable Several
+ * uploads of one store may be under way: whoever waits on the client handles the others' parts too.
  */
 #include "store/store_s3.h"
 
@@ -20,10 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One being filled, three on their way: enough to keep a link busy, at 32 MiB with parts of the usual size. */
-#define SLOTS 4
-#define PARTS_MAX 10000 /* S3's limit */
-#define ETAG_BYTES 80   /* quotes and 32 hex digits as a rule */
+/* One being filled, three on their way: enough to keep a link busy, at 32 MiB with parts of the
+ * usual size. */
+#define SLOTS      4
+#define PARTS_MAX  10000 /* S3's limit */
+#define ETAG_BYTES 80    /* quotes and 32 hex digits as a rule */
 
 struct s3_upload;
 
@@ -54,7 +56,8 @@ struct s3_upload {
     struct wr_error failure;
 };
 
-wr_status wr_s3_upload_open(struct wr_upload **into, struct wr_store *base, const char *key, struct wr_error *err)
+wr_status wr_s3_upload_open(struct wr_upload **into, struct wr_store *base, const char *key,
+                            struct wr_error *err)
 {
     struct s3_store *store = (struct s3_store *)base;
     WR_TRY(wr_s3_check_key(store, key, err));
@@ -75,37 +78,40 @@ wr_status wr_s3_upload_open(struct wr_upload **into, struct wr_store *base, cons
 static wr_status begin_at_server(struct s3_upload *upload, struct wr_error *err)
 {
     struct s3_store *store = upload->store;
-    const struct s3_ask ask = { .method = "POST",
-                                .key = upload->key,
-                                .query = { { "uploads", "" } },
-                                .query_count = 1,
-                                .headers = { { WR_S3_PUT_ID, upload->put_id } },
-                                .header_count = 1 };
-    struct wr_buf id = { 0 };
+    const struct s3_ask ask = {.method = "POST",
+                               .key = upload->key,
+                               .query = {{"uploads", ""}},
+                               .query_count = 1,
+                               .headers = {{WR_S3_PUT_ID, upload->put_id}},
+                               .header_count = 1};
+    struct wr_buf id = {0};
     (void)wr_s3_ask(store, &ask);
     if (store->call.status != 200) {
         return wr_s3_fail(store, &ask, &store->call, "begin an upload", err);
     }
-    const struct wr_slice xml = { store->call.response.data, store->call.response.bytes };
+    const struct wr_slice xml = {store->call.response.data, store->call.response.bytes};
     if (!wr_s3_xml_text(xml, "UploadId", &id) || id.bytes == 0 || id.bytes > 2000) {
         wr_buf_deinit(&id);
-        return wr_fail(err, WR_CLASS_FATAL, "%s: cannot begin an upload: the answer names no UploadId", store->url);
+        return wr_fail(err, WR_CLASS_FATAL,
+                       "%s: cannot begin an upload: the answer names no UploadId", store->url);
     }
     upload->upload_id = wr_strdup(wr_buf_cstr(&id));
     wr_buf_deinit(&id);
     return WR_OK;
 }
 
-/* --- parts ---------------------------------------------------------------------------------------- */
+/* --- parts
+ * ---------------------------------------------------------------------------------------- */
 
 static struct s3_ask part_ask(const struct slot *slot)
 {
-    return (struct s3_ask){ .method = "PUT",
-                            .key = slot->upload->key,
-                            .query = { { "partNumber", slot->number }, { "uploadId", slot->upload->upload_id } },
-                            .query_count = 2,
-                            .body = slot->body.data,
-                            .body_bytes = slot->body.bytes };
+    return (struct s3_ask){
+        .method = "PUT",
+        .key = slot->upload->key,
+        .query = {{"partNumber", slot->number}, {"uploadId", slot->upload->upload_id}},
+        .query_count = 2,
+        .body = slot->body.data,
+        .body_bytes = slot->body.bytes};
 }
 
 static void send_slot(struct slot *slot)
@@ -124,7 +130,8 @@ static void part_arrived(struct slot *slot)
     if (etag.bytes == 0 || etag.bytes >= ETAG_BYTES || memchr(etag.data, '<', etag.bytes) != NULL ||
         memchr(etag.data, '&', etag.bytes) != NULL) {
         upload->failed = true;
-        (void)wr_fail(&upload->failure, WR_CLASS_FATAL, "%s: a part was taken without a usable ETag", upload->store->url);
+        (void)wr_fail(&upload->failure, WR_CLASS_FATAL,
+                      "%s: a part was taken without a usable ETag", upload->store->url);
         return;
     }
     char *into = upload->etags.data + (size_t)slot->part * ETAG_BYTES;
@@ -141,7 +148,8 @@ static void part_done(struct slot *slot)
     bool open_outcome = false; /* the same part may be sent twice */
     if (slot->call.status == 200) {
         part_arrived(slot);
-    } else if (!upload->failed && wr_s3_again(upload->store, &slot->retry, &ask, &slot->call, &open_outcome)) {
+    } else if (!upload->failed &&
+               wr_s3_again(upload->store, &slot->retry, &ask, &slot->call, &open_outcome)) {
         send_slot(slot);
     } else {
         slot->under_way = false;
@@ -173,8 +181,9 @@ static wr_status check(const struct s3_upload *upload, struct wr_error *err)
 static wr_status send_part(struct s3_upload *upload, struct wr_error *err)
 {
     struct slot *slot = &upload->slots[upload->filling];
-    wr_ensure(upload->part_count < PARTS_MAX, err, WR_CLASS_FATAL, "%s: an object of more than %d parts: raise part_size",
-              upload->store->url, PARTS_MAX);
+    wr_ensure(upload->part_count < PARTS_MAX, err, WR_CLASS_FATAL,
+              "%s: an object of more than %d parts: raise part_size", upload->store->url,
+              PARTS_MAX);
     if (upload->upload_id == NULL) {
         WR_TRY(begin_at_server(upload, err));
     }
@@ -210,7 +219,8 @@ static wr_status next_slot(struct s3_upload *upload, struct wr_error *err)
     return check(upload, err);
 }
 
-wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t bytes, struct wr_error *err)
+wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t bytes,
+                             struct wr_error *err)
 {
     struct s3_upload *upload = (struct s3_upload *)base;
     const char *from = data;
@@ -218,7 +228,8 @@ wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t by
     WR_TRY(check(upload, err));
     while (bytes > 0) {
         struct wr_buf *body = &upload->slots[upload->filling].body;
-        const uint64_t room = upload->part_bytes > body->bytes ? upload->part_bytes - body->bytes : 0;
+        const uint64_t room =
+            upload->part_bytes > body->bytes ? upload->part_bytes - body->bytes : 0;
         const size_t taken = bytes < room ? bytes : (size_t)room;
         wr_buf_append(body, from, taken); /* (1): filling is not under way */
         from += taken;
@@ -255,7 +266,8 @@ wr_status wr_s3_upload_prepare(struct wr_upload *base, struct wr_error *err)
     return WR_OK;
 }
 
-/* --- publication ---------------------------------------------------------------------------------- */
+/* --- publication
+ * ---------------------------------------------------------------------------------- */
 
 static void append_completion(const struct s3_upload *upload, struct wr_buf *xml)
 {
@@ -271,30 +283,31 @@ wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
 {
     struct s3_upload *upload = (struct s3_upload *)base;
     struct s3_store *store = upload->store;
-    struct wr_buf xml = { 0 };
+    struct wr_buf xml = {0};
     wr_assert(upload->prepared);
     if (upload->published) {
         return WR_OK;
     }
     append_completion(upload, &xml);
-    const struct s3_ask ask = { .method = "POST",
-                                .key = upload->key,
-                                .query = { { "uploadId", upload->upload_id } },
-                                .query_count = 1,
-                                .headers = { { "Content-Type", "application/xml" } },
-                                .header_count = 1,
-                                .body = xml.data,
-                                .body_bytes = xml.bytes };
+    const struct s3_ask ask = {.method = "POST",
+                               .key = upload->key,
+                               .query = {{"uploadId", upload->upload_id}},
+                               .query_count = 1,
+                               .headers = {{"Content-Type", "application/xml"}},
+                               .header_count = 1,
+                               .body = xml.data,
+                               .body_bytes = xml.bytes};
     upload->publishing = true; /* (3) */
     const bool open_outcome = wr_s3_ask(store, &ask);
     /* S3 sends 200 before it has finished, and then perhaps an <Error>. */
-    struct wr_slice rest = { store->call.response.data, store->call.response.bytes }, inside;
+    struct wr_slice rest = {store->call.response.data, store->call.response.bytes}, inside;
     const bool refused = store->call.status != 200 || wr_s3_xml_next(&rest, "Error", &inside);
     wr_status published = WR_OK;
     if (refused) {
         const bool gone = wr_s3_is_error(&store->call, "NoSuchUpload");
         published = wr_s3_fail(store, &ask, &store->call, "publish an upload", err);
-        if ((gone || open_outcome) && wr_s3_whose(store, upload->key, upload->put_id, NULL) == WR_OK) {
+        if ((gone || open_outcome) &&
+            wr_s3_whose(store, upload->key, upload->put_id, NULL) == WR_OK) {
             published = WR_OK; /* an attempt whose answer was lost had done it */
         }
     }
@@ -306,19 +319,22 @@ wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
 static void abort_at_server(struct s3_upload *upload)
 {
     struct s3_store *store = upload->store;
-    const struct s3_ask ask = { .method = "DELETE",
-                                .key = upload->key,
-                                .query = { { "uploadId", upload->upload_id } },
-                                .query_count = 1 };
+    const struct s3_ask ask = {.method = "DELETE",
+                               .key = upload->key,
+                               .query = {{"uploadId", upload->upload_id}},
+                               .query_count = 1};
     const struct wr_retry usual = store->retry;
-    store->retry.attempts_max = usual.attempts_max < 3 ? usual.attempts_max : 3; /* nobody waits for it gladly */
+    store->retry.attempts_max =
+        usual.attempts_max < 3 ? usual.attempts_max : 3; /* nobody waits for it gladly */
     (void)wr_s3_ask(store, &ask);
     store->retry = usual;
     const int status = store->call.status;
     if (status != 204 && status != 200 && status != 404) {
-        wr_log_warn("s3", "%s: the parts of an abandoned upload stay at the server (%d %.100s); a lifecycle rule "
-                          "AbortIncompleteMultipartUpload removes them",
-                    store->url, status, store->call.problem);
+        wr_log_warn(
+            "s3",
+            "%s: the parts of an abandoned upload stay at the server (%d %.100s); a lifecycle rule "
+            "AbortIncompleteMultipartUpload removes them",
+            store->url, status, store->call.problem);
     }
 }
 

@@ -13,9 +13,10 @@ static char home[64];
 
 static void empty_environment(void)
 {
-    static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
-                                         "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
-                                         "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE" };
+    static const char *const names[] = {
+        "AWS_ACCESS_KEY_ID",   "AWS_SECRET_ACCESS_KEY",       "AWS_SESSION_TOKEN",
+        "AWS_REGION",          "AWS_DEFAULT_REGION",          "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unsetenv(names[i]);
     }
@@ -39,7 +40,7 @@ static void write_file(const char *name, const char *text)
 static void remove_home(void)
 {
     char path[256];
-    static const char *const names[] = { "/.aws/credentials", "/.aws/config", "/.aws", "" };
+    static const char *const names[] = {"/.aws/credentials", "/.aws/config", "/.aws", ""};
     for (size_t i = 0; i < 4; i++) {
         snprintf(path, sizeof(path), "%s%s", home, names[i]);
         remove(path);
@@ -48,25 +49,27 @@ static void remove_home(void)
 
 TestSuite(aws_credentials, .init = empty_environment, .fini = remove_home);
 
-static const char profiles[] = "# comment\r\n[default]\naws_access_key_id = DEF\naws_secret_access_key=defsecret\n"
-                               "[ other ]\n  aws_access_key_id = NESTED\naws_access_key_id\t=\tOTH \n"
-                               "aws_secret_access_key = other=secret==\naws_session_token = tok\nregion = eu-north-1\n"
-                               "[half]\naws_access_key_id = HALF\n";
+static const char profiles[] =
+    "# comment\r\n[default]\naws_access_key_id = DEF\naws_secret_access_key=defsecret\n"
+    "[ other ]\n  aws_access_key_id = NESTED\naws_access_key_id\t=\tOTH \n"
+    "aws_secret_access_key = other=secret==\naws_session_token = tok\nregion = eu-north-1\n"
+    "[half]\naws_access_key_id = HALF\n";
 
 static struct wr_aws_credentials find(const struct wr_aws_given *given)
 {
     static const struct wr_aws_given none;
     struct wr_aws_credentials credentials;
-    struct wr_error err = { 0 };
-    cr_assert_eq(wr_aws_credentials_find(given != NULL ? given : &none, &credentials, &err), WR_OK, "%s", err.message);
+    struct wr_error err = {0};
+    cr_assert_eq(wr_aws_credentials_find(given != NULL ? given : &none, &credentials, &err), WR_OK,
+                 "%s", err.message);
     return credentials;
 }
 
-#define expect_keys(credentials, access, secret, from)                                             \
-    do {                                                                                           \
-        cr_expect_str_eq((credentials).access_key, access);                                        \
-        cr_expect_str_eq((credentials).secret_key, secret);                                        \
-        cr_expect(strstr((credentials).source, from) != NULL, "%s", (credentials).source);         \
+#define expect_keys(credentials, access, secret, from)                                     \
+    do {                                                                                   \
+        cr_expect_str_eq((credentials).access_key, access);                                \
+        cr_expect_str_eq((credentials).secret_key, secret);                                \
+        cr_expect(strstr((credentials).source, from) != NULL, "%s", (credentials).source); \
     } while (0)
 
 Test(aws_credentials, options_beat_the_environment_which_beats_profiles)
@@ -86,7 +89,7 @@ Test(aws_credentials, options_beat_the_environment_which_beats_profiles)
     wr_aws_credentials_deinit(&found);
 
     /* The environment's token belongs to the environment's keys. */
-    found = find(&(struct wr_aws_given){ .access_key = "OPT", .secret_key = "optsecret" });
+    found = find(&(struct wr_aws_given){.access_key = "OPT", .secret_key = "optsecret"});
     expect_keys(found, "OPT", "optsecret", "options");
     cr_expect_null(found.session_token);
     wr_aws_credentials_deinit(&found);
@@ -107,7 +110,10 @@ Test(aws_credentials, profiles_are_picked_by_name)
 
 Test(aws_credentials, the_config_file_is_searched_too)
 {
-    write_file("config", "[profile other]\nregion=us-west-2\naws_access_key_id=CFG\naws_secret_access_key=cfgsecret\n");
+    write_file(
+        "config",
+        "[profile "
+        "other]\nregion=us-west-2\naws_access_key_id=CFG\naws_secret_access_key=cfgsecret\n");
     setenv("AWS_PROFILE", "other", 1);
     struct wr_aws_credentials found = find(NULL);
     expect_keys(found, "CFG", "cfgsecret", "/.aws/config");
@@ -121,10 +127,11 @@ Test(aws_credentials, the_config_file_is_searched_too)
     free(region);
 }
 
-static void expect_failure(const struct wr_aws_given *given, const char *message, const char *hint, const char *secret)
+static void expect_failure(const struct wr_aws_given *given, const char *message, const char *hint,
+                           const char *secret)
 {
     struct wr_aws_credentials found;
-    struct wr_error err = { 0 };
+    struct wr_error err = {0};
     cr_expect_eq(wr_aws_credentials_find(given, &found, &err), WR_FAIL);
     cr_expect(strstr(err.message, message) != NULL, "%s", err.message);
     cr_expect(strstr(err.hint, hint) != NULL, "%s", err.hint);
@@ -137,12 +144,14 @@ Test(aws_credentials, none_and_half_of_them_say_where_they_belong)
 {
     write_file("credentials", profiles);
     setenv("AWS_PROFILE", "nobody", 1);
-    expect_failure(&(struct wr_aws_given){ 0 }, "no S3 credentials", "~/.aws/credentials", "defsecret");
+    expect_failure(&(struct wr_aws_given){0}, "no S3 credentials", "~/.aws/credentials",
+                   "defsecret");
     setenv("AWS_PROFILE", "half", 1);
-    expect_failure(&(struct wr_aws_given){ 0 }, "lack a secret key", "both", "defsecret");
-    expect_failure(&(struct wr_aws_given){ .secret_key = "hush-hush" }, "lack an access key", "both", "hush-hush");
-    expect_failure(&(struct wr_aws_given){ .access_key = "A", .secret_key = "hush-hush\n" }, "line break", "copied",
+    expect_failure(&(struct wr_aws_given){0}, "lack a secret key", "both", "defsecret");
+    expect_failure(&(struct wr_aws_given){.secret_key = "hush-hush"}, "lack an access key", "both",
                    "hush-hush");
+    expect_failure(&(struct wr_aws_given){.access_key = "A", .secret_key = "hush-hush\n"},
+                   "line break", "copied", "hush-hush");
 }
 
 Test(aws_credentials, odd_profile_files_are_no_profile)
@@ -150,11 +159,13 @@ Test(aws_credentials, odd_profile_files_are_no_profile)
     char big[200];
     memset(big, '[', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
-    static const char *const odd[] = { "", "[", "[]", "[default", "=\n[default]\n=\n", "\n\n\r\r[default]\naws_access_key_id\n" };
+    static const char *const odd[] = {
+        "", "[", "[]", "[default", "=\n[default]\n=\n", "\n\n\r\r[default]\naws_access_key_id\n"};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
         write_file("credentials", odd[i]);
-        expect_failure(&(struct wr_aws_given){ 0 }, "no S3 credentials", "AWS_ACCESS_KEY_ID", "secret=");
+        expect_failure(&(struct wr_aws_given){0}, "no S3 credentials", "AWS_ACCESS_KEY_ID",
+                       "secret=");
     }
     write_file("credentials", big);
-    expect_failure(&(struct wr_aws_given){ 0 }, "no S3 credentials", "AWS_ACCESS_KEY_ID", "secret=");
+    expect_failure(&(struct wr_aws_given){0}, "no S3 credentials", "AWS_ACCESS_KEY_ID", "secret=");
 }

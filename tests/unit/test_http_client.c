@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void echo(void *ctx, const struct wr_http_request *request, struct wr_http_response *response)
+static void echo(void *ctx, const struct wr_http_request *request,
+                 struct wr_http_response *response)
 {
     char piece[4096];
     int64_t got;
@@ -21,8 +22,9 @@ static void echo(void *ctx, const struct wr_http_request *request, struct wr_htt
     const char *token = request->header(request, "X-Token");
     const char *expect = request->header(request, "Expect");
     const char *type = request->header(request, "Content-Type");
-    wr_buf_printf(&response->body, "%s %s %s %s %s:", request->method, request->path, token != NULL ? token : "-",
-                  expect != NULL ? expect : "-", type != NULL ? type : "-");
+    wr_buf_printf(&response->body, "%s %s %s %s %s:", request->method, request->path,
+                  token != NULL ? token : "-", expect != NULL ? expect : "-",
+                  type != NULL ? type : "-");
     while ((got = request->read(request, piece, sizeof(piece))) > 0) {
         wr_buf_append(&response->body, piece, (size_t)got);
     }
@@ -35,8 +37,8 @@ static struct wr_http_client *client;
 
 static void start(void)
 {
-    struct wr_error err = { 0 };
-    const struct wr_http_settings settings = { .timeout_ms = 2000 };
+    struct wr_error err = {0};
+    const struct wr_http_settings settings = {.timeout_ms = 2000};
     unsetenv("http_proxy");
     cr_assert_eq(wr_http_server_start(&server, "127.0.0.1:0", &err), WR_OK, "%s", err.message);
     wr_http_server_route(server, "/echo", echo, NULL);
@@ -51,7 +53,8 @@ static void stop(void)
 
 TestSuite(http_client, .init = start, .fini = stop, .timeout = 60);
 
-static void ask(struct wr_http_call *call, const char *method, const char *path, const void *body, size_t bytes)
+static void ask(struct wr_http_call *call, const char *method, const char *path, const void *body,
+                size_t bytes)
 {
     wr_http_call_clear(call);
     call->method = method;
@@ -68,7 +71,7 @@ static void expect_answer(struct wr_http_call *call, int status, const char *tex
 
 Test(http_client, every_method_goes_out_as_asked)
 {
-    struct wr_http_call call = { 0 };
+    struct wr_http_call call = {0};
     ask(&call, "GET", "/echo/a%20b", NULL, 0);
     wr_http_call_header(&call, "X-Token", "t");
     wr_http_perform(client, &call);
@@ -94,7 +97,7 @@ Test(http_client, every_method_goes_out_as_asked)
 
 Test(http_client, headers_of_the_answer_are_found_in_any_case)
 {
-    struct wr_http_call call = { 0 };
+    struct wr_http_call call = {0};
     ask(&call, "GET", "/echo", NULL, 0);
     wr_http_perform(client, &call);
     cr_expect(wr_slice_is(wr_http_call_answer(&call, "retry-AFTER"), "3"));
@@ -116,7 +119,7 @@ Test(http_client, several_calls_are_under_way_and_each_comes_back_once)
         wr_http_turn(client);
     }
     /* One in between does not lose the others. */
-    struct wr_http_call other = { 0 };
+    struct wr_http_call other = {0};
     ask(&other, "GET", "/echo/other", NULL, 0);
     wr_http_perform(client, &other);
     cr_expect_eq(other.status, 201);
@@ -137,7 +140,7 @@ Test(http_client, several_calls_are_under_way_and_each_comes_back_once)
 
 Test(http_client, an_answer_larger_than_allowed_is_refused)
 {
-    struct wr_http_call call = { 0 };
+    struct wr_http_call call = {0};
     ask(&call, "PUT", "/echo", "0123456789", 10);
     call.response_bytes_max = 8;
     wr_http_perform(client, &call);
@@ -149,7 +152,7 @@ Test(http_client, an_answer_larger_than_allowed_is_refused)
 
 Test(http_client, a_cancelled_call_is_not_handed_out)
 {
-    struct wr_http_call call = { 0 };
+    struct wr_http_call call = {0};
     ask(&call, "PUT", "/echo", "0123456789", 10);
     wr_http_begin(client, &call);
     wr_http_turn(client);
@@ -163,7 +166,7 @@ Test(http_client, a_cancelled_call_is_not_handed_out)
 
 Test(http_client, nobody_there_can_be_retried_and_a_bad_url_cannot)
 {
-    struct wr_http_call call = { 0 };
+    struct wr_http_call call = {0};
     call.method = "GET";
     wr_buf_printf(&call.url, "http://127.0.0.1:1/");
     wr_http_perform(client, &call);
@@ -182,7 +185,7 @@ Test(http_client, nobody_there_can_be_retried_and_a_bad_url_cannot)
 /* Accepts connections and answers each with the bytes given, or with silence. */
 static pid_t misbehave(const char *answer, uint16_t *port)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof(at);
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 8) == 0);
@@ -208,7 +211,7 @@ static pid_t misbehave(const char *answer, uint16_t *port)
 
 static void expect_no_answer(const char *answer, bool may_retry)
 {
-    struct wr_http_call call = { 0 };
+    struct wr_http_call call = {0};
     uint16_t port = 0;
     const pid_t child = misbehave(answer, &port);
     call.method = "GET";

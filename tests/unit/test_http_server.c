@@ -10,14 +10,16 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static void hello(void *ctx, const struct wr_http_request *request, struct wr_http_response *response)
+static void hello(void *ctx, const struct wr_http_request *request,
+                  struct wr_http_response *response)
 {
-    wr_buf_printf(&response->body, "%s %s path=%s query=%s", (const char *)ctx, request->method, request->path,
-                  request->query != NULL ? request->query : "-");
+    wr_buf_printf(&response->body, "%s %s path=%s query=%s", (const char *)ctx, request->method,
+                  request->path, request->query != NULL ? request->query : "-");
 }
 
 /* Answers with the body's size and sum, or 400 when it broke off. */
-static void count_body(void *ctx, const struct wr_http_request *request, struct wr_http_response *response)
+static void count_body(void *ctx, const struct wr_http_request *request,
+                       struct wr_http_response *response)
 {
     char piece[777];
     uint64_t bytes = 0, sum = 0;
@@ -40,7 +42,8 @@ static void count_body(void *ctx, const struct wr_http_request *request, struct 
                   (long)request->content_length);
 }
 
-static void busy(void *ctx, const struct wr_http_request *request, struct wr_http_response *response)
+static void busy(void *ctx, const struct wr_http_request *request,
+                 struct wr_http_response *response)
 {
     (void)ctx;
     (void)request;
@@ -53,8 +56,9 @@ static volatile int64_t last_read;
 static struct wr_http_server *start(void)
 {
     struct wr_http_server *server = NULL;
-    struct wr_error err = { 0 };
-    cr_assert_eq(wr_http_server_start(&server, "127.0.0.1:0", &err), WR_OK, "%s %s", err.message, err.detail);
+    struct wr_error err = {0};
+    cr_assert_eq(wr_http_server_start(&server, "127.0.0.1:0", &err), WR_OK, "%s %s", err.message,
+                 err.detail);
     wr_http_server_route(server, "/a", hello, "short");
     wr_http_server_route(server, "/a/b", hello, "long");
     wr_http_server_route(server, "/count", count_body, (void *)&last_read);
@@ -65,8 +69,8 @@ static struct wr_http_server *start(void)
 static int dial(const struct wr_http_server *server)
 {
     const char *address = wr_http_server_address(server);
-    const struct timeval patience = { .tv_sec = 15 };
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    const struct timeval patience = {.tv_sec = 15};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     to.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -90,7 +94,8 @@ static const char *ask_bytes(const struct wr_http_server *server, const char *te
     }
     shutdown(fd, SHUT_WR);
     ssize_t got;
-    while (filled + 1 < sizeof(answer) && (got = recv(fd, answer + filled, sizeof(answer) - 1 - filled, 0)) > 0) {
+    while (filled + 1 < sizeof(answer) &&
+           (got = recv(fd, answer + filled, sizeof(answer) - 1 - filled, 0)) > 0) {
         filled += (size_t)got;
     }
     answer[filled] = '\0';
@@ -103,29 +108,38 @@ static const char *ask(const struct wr_http_server *server, const char *text)
     return ask_bytes(server, text, strlen(text));
 }
 
-#define expect_in(answer, part)                                                                    \
-    do {                                                                                           \
-        const char *answer_ = (answer);                                                            \
-        cr_expect(strstr(answer_, part) != NULL, "no \"%s\" in:\n%s", part, answer_);               \
+#define expect_in(answer, part)                                                       \
+    do {                                                                              \
+        const char *answer_ = (answer);                                               \
+        cr_expect(strstr(answer_, part) != NULL, "no \"%s\" in:\n%s", part, answer_); \
     } while (0)
 
 Test(http_server, longest_prefix_wins_and_ends_at_a_slash)
 {
     struct wr_http_server *server = start();
-    expect_in(ask(server, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "short GET path= query=-");
-    expect_in(ask(server, "GET /a/x?q=1&r HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "short GET path=/x query=q=1&r");
-    expect_in(ask(server, "GET /a/b/c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "long GET path=/c");
-    expect_in(ask(server, "GET /abc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
+    expect_in(ask(server, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "short GET path= query=-");
+    expect_in(ask(server, "GET /a/x?q=1&r HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "short GET path=/x query=q=1&r");
+    expect_in(ask(server, "GET /a/b/c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "long GET path=/c");
+    expect_in(ask(server, "GET /abc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "HTTP/1.1 404 ");
     wr_http_server_stop(server);
 }
 
 Test(http_server, unknown_paths_and_methods_are_refused)
 {
     struct wr_http_server *server = start();
-    expect_in(ask(server, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
-    expect_in(ask(server, "GET /etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
-    expect_in(ask(server, "GET /a/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
-    const char *patch = ask(server, "PATCH /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    expect_in(ask(server, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "HTTP/1.1 404 ");
+    expect_in(ask(server, "GET /etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "HTTP/1.1 404 ");
+    expect_in(
+        ask(server, "GET /a/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        "HTTP/1.1 404 ");
+    const char *patch = ask(
+        server, "PATCH /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     expect_in(patch, "HTTP/1.1 405 ");
     expect_in(patch, "Allow: GET, HEAD, POST");
     wr_http_server_stop(server);
@@ -144,10 +158,13 @@ Test(http_server, head_gets_the_headers_of_get_alone)
 Test(http_server, bodies_arrive_with_a_length_or_in_chunks)
 {
     struct wr_http_server *server = start();
-    expect_in(ask(server, "POST /count HTTP/1.1\r\nHost: x\r\nX-Token: t\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"),
+    expect_in(ask(server, "POST /count HTTP/1.1\r\nHost: x\r\nX-Token: t\r\nContent-Length: "
+                          "3\r\nConnection: close\r\n\r\nabc"),
               "3 294 t 3");
-    const char *chunked = ask(server, "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-                                      "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+    const char *chunked = ask(
+        server,
+        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
     expect_in(chunked, "HTTP/1.1 202 ");
     expect_in(chunked, "Content-Type: application/json\r\n");
     expect_in(chunked, "3 294 - -1");
@@ -159,7 +176,9 @@ Test(http_server, a_body_of_megabytes_streams_through)
     struct wr_http_server *server = start();
     const size_t bytes = 5000000;
     char *text = malloc(bytes + 200);
-    const int head = sprintf(text, "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", bytes);
+    const int head = sprintf(
+        text, "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+        bytes);
     memset(text + head, 1, bytes);
     expect_in(ask_bytes(server, text, (size_t)head + bytes), "5000000 5000000 ");
     free(text);
@@ -179,7 +198,8 @@ Test(http_server, chunks_that_break_off_are_told_to_the_handler)
 {
     struct wr_http_server *server = start();
     last_read = 1;
-    (void)ask(server, "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab");
+    (void)ask(server,
+              "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab");
     wr_http_server_stop(server);
     cr_expect_eq(last_read, -1, "short chunks read as %ld", (long)last_read);
 }
@@ -187,7 +207,9 @@ Test(http_server, chunks_that_break_off_are_told_to_the_handler)
 Test(http_server, backpressure_says_when_to_come_back)
 {
     struct wr_http_server *server = start();
-    const char *answer = ask(server, "POST /busy HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+    const char *answer =
+        ask(server,
+            "POST /busy HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
     expect_in(answer, "HTTP/1.1 429 ");
     expect_in(answer, "Retry-After: 7\r\n");
     wr_http_server_stop(server);
@@ -196,7 +218,8 @@ Test(http_server, backpressure_says_when_to_come_back)
 Test(http_server, one_connection_serves_several_requests)
 {
     struct wr_http_server *server = start();
-    const char *answer = ask(server, "GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /a/2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    const char *answer =
+        ask(server, "GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /a/2 HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_in(answer, "path=/1");
     expect_in(answer, "path=/2");
     wr_http_server_stop(server);
@@ -210,11 +233,18 @@ Test(http_server, hostile_requests_do_not_bring_it_down, .timeout = 60)
     memcpy(huge, "GET /", 5);
     (void)ask_bytes(server, huge, 1 << 20);
     static const char *const bad[] = {
-        "\r\n\r\n", "GET\r\n\r\n", "GET /a\r\n\r\n", "GET /a HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02", "G",
-        "GET /a HTTP/1.1\r\nHost\r\n\r\n", "GET /%00%ff%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET /a\r\n\r\n",
+        "GET /a HTTP/9.9\r\n\r\n",
+        "\x16\x03\x01\x02",
+        "G",
+        "GET /a HTTP/1.1\r\nHost\r\n\r\n",
+        "GET /%00%ff%zz HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        "chunked\r\n\r\nffffffffffffffffff\r\n",
         "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc",
         "GET /a HTTP/1.1\r\nHost: x\r\nX: \x01\x02\x7f\r\n\r\n",
     };
@@ -229,7 +259,8 @@ Test(http_server, hostile_requests_do_not_bring_it_down, .timeout = 60)
     at += (size_t)sprintf(huge + at, "\r\n");
     (void)ask_bytes(server, huge, at);
     free(huge);
-    expect_in(ask(server, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200 ");
+    expect_in(ask(server, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "HTTP/1.1 200 ");
     wr_http_server_stop(server);
 }
 
@@ -240,7 +271,8 @@ Test(http_server, idle_connections_leave_room_for_others, .timeout = 60)
     for (size_t i = 0; i < 7; i++) {
         idle[i] = dial(server);
     }
-    expect_in(ask(server, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200 ");
+    expect_in(ask(server, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              "HTTP/1.1 200 ");
     for (size_t i = 0; i < 7; i++) {
         close(idle[i]);
     }
@@ -250,7 +282,7 @@ Test(http_server, idle_connections_leave_room_for_others, .timeout = 60)
 static void expect_refused(const char *address, const char *message, const char *hint)
 {
     struct wr_http_server *server = NULL;
-    struct wr_error err = { 0 };
+    struct wr_error err = {0};
     cr_expect_eq(wr_http_server_start(&server, address, &err), WR_FAIL, "'%s' is taken", address);
     cr_expect_null(server);
     expect_in(err.message, message);
@@ -279,7 +311,7 @@ Test(http_server, an_address_in_use_names_the_remedy)
 Test(http_server, all_interfaces_is_an_empty_host)
 {
     struct wr_http_server *server = NULL;
-    struct wr_error err = { 0 };
+    struct wr_error err = {0};
     cr_assert_eq(wr_http_server_start(&server, ":0", &err), WR_OK, "%s", err.message);
     cr_expect_eq(wr_http_server_address(server)[0], ':');
     cr_expect_gt(atoi(wr_http_server_address(server) + 1), 0);

@@ -12,7 +12,8 @@ Test(retry, waits_double_with_jitter_up_to_the_longest)
         wr_retry_init(&retry, 9, 100, 1000, seed);
         for (int i = 0; i < 8; i++) {
             cr_assert(wr_retry_next(&retry, 0, &wait));
-            cr_assert(wait >= nominal / 2 && wait <= nominal, "attempt %d: %u of %u", i, wait, nominal);
+            cr_assert(wait >= nominal / 2 && wait <= nominal, "attempt %d: %u of %u", i, wait,
+                      nominal);
             nominal = nominal * 2 < 1000 ? nominal * 2 : 1000;
         }
         cr_assert_not(wr_retry_next(&retry, 0, &wait));
@@ -57,8 +58,8 @@ Test(retry, one_attempt_is_no_retry)
 
 Test(retry, servers_that_say_not_now_are_told_from_those_that_say_no)
 {
-    static const int now_not[] = { 408, 429, 500, 502, 503, 504 };
-    static const int no[] = { 0, 200, 301, 400, 401, 403, 404, 409, 412, 501 };
+    static const int now_not[] = {408, 429, 500, 502, 503, 504};
+    static const int no[] = {0, 200, 301, 400, 401, 403, 404, 409, 412, 501};
     for (size_t i = 0; i < sizeof(now_not) / sizeof(int); i++) {
         cr_expect(wr_retry_status(now_not[i]), "%d", now_not[i]);
     }
