@@ -488,7 +488,6 @@ const struct wr_sink_ops wr_sink_file = {
     .name = "file",
     .help = "Appends rows to a local file, as NDJSON (or CSV: format = 'csv').",
     .has_format = true,
-    .bulk = true, /* fsync must not hold up immediate sinks */
     .options = file_options,
     .transactional = true,
     .bulk = true, /* its syncs must not delay an immediate sink */
