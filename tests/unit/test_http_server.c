@@ -243,8 +243,7 @@ Test(http_server, hostile_requests_do_not_bring_it_down, .timeout = 60)
         "GET /%00%ff%zz HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
-        "chunked\r\n\r\nffffffffffffffffff\r\n",
+        "POST /count HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
         "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc",
         "GET /a HTTP/1.1\r\nHost: x\r\nX: \x01\x02\x7f\r\n\r\n",
     };
