@@ -7,5 +7,7 @@
 extern const struct wr_source_ops wr_source_kafka;
 extern const struct wr_source_ops wr_source_file;
 extern const struct wr_source_ops wr_source_datagen;
+extern const struct wr_source_ops wr_source_nexmark;
+extern const struct wr_source_ops wr_source_http;
 
 #endif

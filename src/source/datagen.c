@@ -88,8 +88,9 @@ static void *split_create(void *ctx, uint32_t split)
         state->columns[c] = s->columns[c];
         /* By the declared column: what a query selects does not change the values. */
         const uint64_t column = (uint64_t)s->scan->fields[c].declared + 1;
-        wr_rand_seed(&state->columns[c].rand,
-                     (s->seed + column * 0xd1342543de82ef95ULL) * 0x9e3779b97f4a7c15ULL + split);
+        wr_gen_column_seed(&state->columns[c], (s->seed + column * 0xd1342543de82ef95ULL) *
+                                                       0x9e3779b97f4a7c15ULL +
+                                                   split);
     }
     return state;
 }

@@ -392,6 +392,12 @@ wr_status wr_gen_column_init(struct wr_gen_column *g, const struct wr_field *fie
     return WR_OK;
 }
 
+void wr_gen_column_seed(struct wr_gen_column *g, uint64_t seed)
+{
+    wr_rand_seed(&g->rand, seed);
+    wr_rand_seed(&g->nulls, ~seed);
+}
+
 /* ---- filling ---- */
 
 /* Inverse of the power law's continuous distribution over [1, n + 1). */
@@ -569,7 +575,7 @@ static void fill_nulls(struct wr_gen_column *g, struct wr_batch *batch, uint32_t
     uint8_t *validity = wr_batch_nullable(batch, g->column);
     char *values = batch->columns[g->column].values;
     for (uint32_t i = 0; i < rows; i++) {
-        if ((uint32_t)(wr_rand_next(&g->rand) >> 32) <= g->null_parts) {
+        if ((uint32_t)(wr_rand_next(&g->nulls) >> 32) <= g->null_parts) {
             wr_bit_clear(validity, i);
             memset(values + (size_t)i * width, 0, width);
         }

@@ -43,6 +43,7 @@ struct wr_gen_column {
     struct wr_gen_value *choices; /* shared by the splits' copies */
     uint16_t *slots;              /* WR_GEN_CHOICE_SLOTS indexes of choices, by weight */
     struct wr_rand rand;
+    struct wr_rand nulls; /* apart: batches draw values first, then which are NULL */
 };
 
 /* field: of the scan's schema. pairs: those under "fields.", without it. bad_at: of the culprit. Memory from arena. */
@@ -50,6 +51,7 @@ WR_NODISCARD wr_status wr_gen_column_init(struct wr_gen_column *g, const struct 
                                           uint32_t column, const struct wr_option_pair *pairs,
                                           uint32_t pair_count, struct wr_arena *arena,
                                           uint32_t *bad_at, struct wr_error *err);
+void wr_gen_column_seed(struct wr_gen_column *g, uint64_t seed);
 /* Each pair must name a column of the schema and a known setting. */
 WR_NODISCARD wr_status wr_gen_check_names(const struct wr_schema *declared,
                                           const struct wr_option_pair *pairs, uint32_t count,

@@ -4,6 +4,8 @@
 const struct wr_source_ops *const wr_sources[] = {
     &wr_source_kafka,
     &wr_source_file,
+    &wr_source_http,
     &wr_source_datagen,
+    &wr_source_nexmark,
     NULL,
 };

@@ -1,0 +1,301 @@
+#include "test_source_harness.h"
+
+#include "batch/text.h"
+#include "source/pace.h"
+#include <criterion/criterion.h>
+
+/* ---- pace ---- */
+
+Test(source_generator, rows_are_due_at_their_intended_time)
+{
+    struct wr_pace p;
+    const struct wr_time start = { .wall_us = 5000000, .mono_ns = 1000 };
+    wr_pace_start(&p, start, 1000, 0, 0, 3, 0);
+    struct wr_time now = start;
+    cr_assert_eq(wr_pace_due(&p, 0, now), 1u);
+    cr_assert_eq(wr_pace_due(&p, 1, now), 0u);
+    now.mono_ns += 1000000; /* 1 ms: row 1 */
+    cr_assert_eq(wr_pace_due(&p, 1, now), 1u);
+    now.mono_ns += 9000000; /* rows 0..10 */
+    cr_assert_eq(wr_pace_due(&p, 0, now), 4u);
+    cr_assert_eq(wr_pace_due(&p, 1, now), 4u);
+    cr_assert_eq(wr_pace_due(&p, 2, now), 3u);
+    cr_assert_eq(wr_pace_offset_us(&p, 10), 10000);
+    cr_assert_eq(wr_pace_at_ns(&p, 10), 1000 + 10000000);
+    cr_assert(!wr_pace_ended(&p, 0, 1000000, now));
+}
+
+Test(source_generator, a_duration_is_a_count_of_rows)
+{
+    struct wr_pace p;
+    const struct wr_time start = { 0 };
+    wr_pace_start(&p, start, 100, 0, 2000000, 2, 0);
+    const struct wr_time late = { .mono_ns = 100 * WR_NS_PER_S };
+    cr_assert_eq(wr_pace_due(&p, 0, late), 100u);
+    cr_assert_eq(wr_pace_due(&p, 1, late), 100u);
+    cr_assert(wr_pace_ended(&p, 0, 100, late));
+    cr_assert(!wr_pace_ended(&p, 0, 99, late));
+    wr_pace_start(&p, start, 0, 5, 0, 2, 0);
+    cr_assert_eq(wr_pace_due(&p, 0, start), 3u);
+    cr_assert_eq(wr_pace_due(&p, 1, start), 2u);
+}
+
+/* ---- datagen ---- */
+
+static const char *const paths[] = { "event_id", "user_id", "type", "amount", "country", "ts",
+                                     "day",      "ok",      "cost" };
+static struct wr_field fields[] = {
+    { .name = "event_id", .path = &paths[0], .path_count = 1, .type = { WR_TYPE_TEXT }, .declared = 0 },
+    { .name = "user_id", .path = &paths[1], .path_count = 1, .type = { WR_TYPE_INT64 }, .declared = 1 },
+    { .name = "type", .path = &paths[2], .path_count = 1, .type = { WR_TYPE_TEXT }, .declared = 2 },
+    { .name = "amount", .path = &paths[3], .path_count = 1, .type = { WR_TYPE_FLOAT64 }, .declared = 3 },
+    { .name = "country", .path = &paths[4], .path_count = 1, .type = { WR_TYPE_TEXT }, .declared = 4 },
+    { .name = "ts", .path = &paths[5], .path_count = 1, .type = { WR_TYPE_TIMESTAMP }, .declared = 5 },
+    { .name = "day", .path = &paths[6], .path_count = 1, .type = { WR_TYPE_DATE }, .declared = 6 },
+    { .name = "ok", .path = &paths[7], .path_count = 1, .type = { WR_TYPE_BOOL }, .declared = 7 },
+    { .name = "cost", .path = &paths[8], .path_count = 1,
+      .type = { .id = WR_TYPE_DECIMAL, .precision = 10, .scale = 2 }, .declared = 8 },
+};
+#define FIELDS ((uint32_t)(sizeof fields / sizeof fields[0]))
+
+static void use_schema(struct harness *h, uint32_t first)
+{
+    h->plan.declared = (struct wr_schema){ fields, FIELDS };
+    h->plan.scan = (struct wr_schema){ fields + first, FIELDS - first };
+    h->plan.event_time = 5 - first;
+}
+
+static void print_rows(struct wr_buf *into, const struct wr_batch *b, const struct wr_schema *schema)
+{
+    for (uint32_t i = 0; i < b->rows; i++) {
+        for (uint32_t c = 0; c < schema->count; c++) {
+            const struct wr_column *column = &b->columns[c];
+            wr_buf_byte(into, ' ');
+            if (wr_column_is_null(column, i)) {
+                wr_buf_text(into, "NULL");
+            } else {
+                wr_text_format(into, column->type,
+                               (char *)column->values + (size_t)i * wr_type_width(column->type));
+            }
+        }
+        wr_buf_byte(into, '\n');
+    }
+}
+
+/* Reads a bounded generator to its end with batches of batch_rows; into: the rows, split by split. */
+static uint64_t generate(struct harness *h, uint32_t batch_rows, struct wr_buf *into)
+{
+    h->env.batch_rows = batch_rows;
+    cr_assert_eq(harness_start(h), WR_OK, "%s", h->err.message);
+    struct wr_batch_pool *pool = wr_batch_pool_create(&h->plan.scan, batch_rows, 4);
+    struct wr_batch *b = wr_batch_take(pool);
+    struct wr_buf splits[4] = { 0 };
+    int64_t next[4] = { 0 };
+    uint64_t rows = 0;
+    uint32_t opened = 0;
+    for (;;) {
+        struct wr_poll poll = { 0 };
+        cr_assert_eq(h->ops->poll(h->readers[0], h->now, b, &poll, &h->err), WR_OK);
+        if (poll.kind == WR_POLL_FINISHED) {
+            break;
+        }
+        opened += poll.kind == WR_POLL_SPLIT_OPENED;
+        if (poll.kind == WR_POLL_NOTHING) {
+            const int64_t deadline = h->ops->deadline_ns(h->readers[0]);
+            cr_assert(deadline > h->now.mono_ns && deadline < INT64_MAX);
+            h->now.wall_us += (deadline - h->now.mono_ns) / 1000;
+            h->now.mono_ns = deadline;
+        }
+        if (poll.kind == WR_POLL_ROWS) {
+            cr_assert_eq(b->origin.position_first, next[poll.split]);
+            next[poll.split] += b->rows;
+            cr_assert_eq(poll.next_position, next[poll.split]);
+            rows += b->rows;
+            print_rows(&splits[poll.split], b, &h->plan.scan);
+            wr_batch_release(b);
+            b = wr_batch_take(pool);
+        }
+    }
+    for (uint32_t s = 0; s < opened; s++) {
+        wr_buf_append(into, splits[s].data, splits[s].bytes);
+        wr_buf_deinit(&splits[s]);
+    }
+    wr_batch_release(b);
+    wr_batch_pool_destroy(pool);
+    return rows;
+}
+
+static uint64_t datagen(const char *const *pairs, uint32_t batch_rows, uint32_t first_field,
+                        struct wr_buf *into)
+{
+    struct harness h;
+    uint32_t at = 0;
+    harness_init(&h);
+    use_schema(&h, first_field);
+    cr_assert_eq(harness_options(&h, &wr_source_datagen, "", pairs), WR_OK, "%s", h.err.message);
+    cr_assert_eq(h.ops->check(&h.plan, &at, &h.err), WR_OK, "%s", h.err.message);
+    const uint64_t rows = generate(&h, batch_rows, into);
+    harness_end(&h);
+    return rows;
+}
+
+Test(source_generator, the_same_seed_gives_the_same_rows_in_batches_of_any_size)
+{
+    const char *const pairs[] = { "rows", "3000", "splits", "3", "start_time", "2024-01-31T00:00:00Z",
+                                  "rate", "50000", "out_of_order", "2s", "fields.amount.null_percent",
+                                  "10", "fields.user_id.kind", "zipf", NULL };
+    struct wr_buf a = { 0 };
+    struct wr_buf b = { 0 };
+    cr_assert_eq(datagen(pairs, 1024, 0, &a), 3000u);
+    cr_assert_eq(datagen(pairs, 7, 0, &b), 3000u);
+    cr_assert_eq(a.bytes, b.bytes);
+    cr_assert_eq(memcmp(a.data, b.data, a.bytes), 0);
+    cr_assert_not_null(strstr(wr_buf_cstr(&a), "NULL"));
+    cr_assert_not_null(strstr(wr_buf_cstr(&a), "2024-01-31T00:00:00"));
+    wr_buf_deinit(&a);
+    wr_buf_deinit(&b);
+}
+
+Test(source_generator, what_a_query_selects_does_not_change_the_values)
+{
+    const char *const pairs[] = { "rows", "50", "start_time", "2024-01-31T00:00:00Z", NULL };
+    struct wr_buf all = { 0 };
+    struct wr_buf some = { 0 };
+    datagen(pairs, 100, 0, &all);
+    datagen(pairs, 100, 2, &some);
+    const char *line = wr_buf_cstr(&all);
+    const char *want = wr_buf_cstr(&some);
+    for (uint32_t i = 0; i < 50; i++) {
+        const char *cut = strchr(strchr(line + 1, ' ') + 1, ' '); /* without the first two */
+        const size_t bytes = (size_t)(strchr(cut, '\n') - cut);
+        cr_assert_eq(strncmp(cut, want, bytes), 0);
+        line = strchr(line, '\n') + 1;
+        want += bytes + 1;
+    }
+    wr_buf_deinit(&all);
+    wr_buf_deinit(&some);
+}
+
+Test(source_generator, kinds_values_and_ranges_are_kept)
+{
+    const char *const pairs[] = { "rows", "2000", "start_time", "2024-01-31T00:00:00Z",
+                                  "fields.user_id.kind", "sequence", "fields.user_id.min", "5",
+                                  "fields.type.values", "a, b", "fields.type.weights", "1,0",
+                                  "fields.event_id.kind", "uuid", "fields.cost.min", "1",
+                                  "fields.cost.max", "1", NULL };
+    struct wr_buf rows = { 0 };
+    datagen(pairs, 512, 0, &rows);
+    const char *line = wr_buf_cstr(&rows);
+    for (int i = 0; i < 2000; i++) {
+        char id[64];
+        char type[64];
+        char amount[64];
+        char rest[6][64];
+        int user;
+        cr_assert_eq(sscanf(line, " %63s %d %63s %63s %63s %63s %63s %63s %63s", id, &user, type,
+                            amount, rest[0], rest[1], rest[2], rest[3], rest[4]),
+                     9);
+        cr_assert_eq(strlen(id), 36u);
+        cr_assert_eq(id[14], '4');
+        cr_assert_eq(user, 5 + i);
+        cr_assert_str_eq(type, "a");
+        cr_assert(atof(amount) >= 0 && atof(amount) <= 100);
+        cr_assert_str_eq(rest[2], "2024-01-31");
+        cr_assert_str_eq(rest[4], "1.00");
+        line = strchr(line, '\n') + 1;
+    }
+    wr_buf_deinit(&rows);
+}
+
+static void expect_refusal(const char *name, const char *value, const char *part)
+{
+    const char *const pairs[] = { name, value, NULL };
+    struct harness h;
+    uint32_t at = 0;
+    harness_init(&h);
+    use_schema(&h, 0);
+    cr_assert_eq(harness_options(&h, &wr_source_datagen, "", pairs), WR_OK, "%s", h.err.message);
+    cr_assert_eq(h.ops->check(&h.plan, &at, &h.err), WR_FAIL);
+    cr_assert_not_null(strstr(h.err.message, part), "%s", h.err.message);
+    harness_end(&h);
+}
+
+Test(source_generator, settings_that_cannot_be_met_are_refused)
+{
+    expect_refusal("fields.nobody.kind", "random", "names no column");
+    expect_refusal("fields.user_id.knid", "random", "no setting 'knid'");
+    expect_refusal("fields.user_id.kind", "lognormal", "is not one of");
+    expect_refusal("fields.user_id.kind", "uuid", "cannot fill column user_id of type BIGINT");
+    expect_refusal("fields.user_id.min", "x", "is not a number");
+    expect_refusal("fields.user_id.max", "-5", "greater than its max");
+    expect_refusal("fields.user_id.values", "1,x", "'x' is not a value of type BIGINT");
+    expect_refusal("fields.type.weights", "1,2", "weights");
+    expect_refusal("fields.cost.max", "1000000000", "do not fit");
+    expect_refusal("start_time", "soon", "is not a time");
+    expect_refusal("out_of_order_percent", "101", "not a percentage");
+}
+
+Test(source_generator, a_bounded_run_needs_an_end)
+{
+    const char *const pairs[] = { "rate", "10", NULL };
+    struct harness h;
+    harness_init(&h);
+    use_schema(&h, 0);
+    h.env.bounded = true;
+    cr_assert_eq(harness_options(&h, &wr_source_datagen, "", pairs), WR_OK);
+    cr_assert_eq(harness_start(&h), WR_FAIL);
+    cr_assert_not_null(strstr(h.err.hint, "duration"));
+    harness_end(&h);
+}
+
+/* ---- nexmark ---- */
+
+static uint64_t nexmark(const char *splits, struct wr_buf *into)
+{
+    const char *const pairs[] = { "rows", "5000", "splits", splits, "start_time",
+                                  "2024-01-31T00:00:00Z", NULL };
+    struct harness h;
+    uint32_t at = 0;
+    harness_init(&h);
+    h.plan.declared = *wr_source_nexmark.own_columns;
+    h.plan.scan = h.plan.declared;
+    cr_assert_eq(harness_options(&h, &wr_source_nexmark, "", pairs), WR_OK, "%s", h.err.message);
+    cr_assert_eq(h.ops->check(&h.plan, &at, &h.err), WR_OK, "%s", h.err.message);
+    const uint64_t rows = generate(&h, 333, into);
+    harness_end(&h);
+    return rows;
+}
+
+Test(source_generator, nexmark_keeps_the_proportions_and_refers_to_what_exists)
+{
+    struct wr_buf rows = { 0 };
+    cr_assert_eq(nexmark("1", &rows), 5000u);
+    uint32_t persons = 0;
+    uint32_t auctions = 0;
+    uint32_t bids = 0;
+    for (const char *line = wr_buf_cstr(&rows); *line != '\0'; line = strchr(line, '\n') + 1) {
+        persons += strncmp(line, " person 2024", 12) == 0;
+        auctions += strncmp(line, " auction 2024", 13) == 0;
+        bids += strncmp(line, " bid 2024", 9) == 0;
+    }
+    cr_assert_eq(persons, 100u);
+    cr_assert_eq(auctions, 300u);
+    cr_assert_eq(bids, 4600u);
+    cr_assert_not_null(strstr(rows.data, " person 2024-01-31T00:00:00Z 1000 "));
+    wr_buf_deinit(&rows);
+}
+
+Test(source_generator, nexmark_splits_share_one_stream)
+{
+    struct wr_buf one = { 0 };
+    struct wr_buf two = { 0 };
+    nexmark("1", &one);
+    nexmark("2", &two);
+    /* Split 0 of two has the even rows: its second row is the third of all. */
+    const char *third = strchr(strchr(wr_buf_cstr(&one), '\n') + 1, '\n') + 1;
+    const char *second = strchr(wr_buf_cstr(&two), '\n') + 1;
+    const size_t bytes = (size_t)(strchr(third, '\n') - third);
+    cr_assert_eq(strncmp(third, second, bytes + 1), 0);
+    wr_buf_deinit(&one);
+    wr_buf_deinit(&two);
+}

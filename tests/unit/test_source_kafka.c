@@ -1,0 +1,57 @@
+#include "test_source_harness.h"
+
+#include <criterion/criterion.h>
+
+/* Options alone: no broker is asked. The connector's work is tested against a real one in tests/e2e. */
+static wr_status check(const char *name, const char *value, struct harness *h, uint32_t *at)
+{
+    const char *const pairs[] = { "brokers", "127.0.0.1:1", "topic", "a, ^b.*", name, value, NULL };
+    harness_init(h);
+    cr_assert_eq(harness_options(h, &wr_source_kafka, "json", pairs), WR_OK, "%s", h->err.message);
+    *at = UINT32_MAX;
+    return h->ops->check(&h->plan, at, &h->err);
+}
+
+static void expect_refusal(const char *name, const char *value, const char *part)
+{
+    struct harness h;
+    uint32_t at;
+    cr_assert_eq(check(name, value, &h, &at), WR_FAIL, "%s", name);
+    cr_assert_not_null(strstr(h.err.message, part), "%s", h.err.message);
+    cr_assert(at == 40 || at == 45); /* the third pair */
+    cr_assert_null(strstr(h.err.message, "hunter2"));
+    cr_assert_null(strstr(h.err.detail, "hunter2"));
+    cr_assert_null(strstr(h.err.hint, "hunter2"));
+    harness_end(&h);
+}
+
+Test(source_kafka, wrong_properties_are_named_and_never_shown)
+{
+    expect_refusal("kafka.sasl.pasword", "hunter2", "no property 'sasl.pasword'");
+    expect_refusal("kafka.session.timeout.ms", "hunter2", "kafka.session.timeout.ms");
+    expect_refusal("kafka.group.id", "hunter2", "'group.id' is set by Weir itself");
+    expect_refusal("kafka.enable.auto.commit", "true", "is set by Weir itself");
+}
+
+Test(source_kafka, starts_are_words_or_times)
+{
+    struct harness h;
+    uint32_t at;
+    const char *const good[] = { "earliest", "latest", "2024-01-31T10:00:00Z", "1706695200000" };
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(check("start", good[i], &h, &at), WR_OK, "%s", h.err.message);
+        harness_end(&h);
+    }
+    expect_refusal("start", "yesterday", "is not earliest, latest, committed or a time");
+    expect_refusal("start", "committed", "needs a group_id");
+}
+
+Test(source_kafka, properties_of_librdkafka_pass_through)
+{
+    struct harness h;
+    uint32_t at;
+    cr_assert_eq(check("kafka.sasl.password", "hunter2", &h, &at), WR_OK, "%s", h.err.message);
+    harness_end(&h);
+    cr_assert_eq(check("kafka.fetch.wait.max.ms", "5", &h, &at), WR_OK);
+    harness_end(&h);
+}
