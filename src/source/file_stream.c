@@ -165,6 +165,14 @@ static wr_status give(struct wr_file_stream *s, struct wr_block *block, struct w
     return WR_OK;
 }
 
+static wr_status damaged(const struct wr_file_stream *s, struct wr_error *err)
+{
+    wr_error_prefix(err, "%s", s->path);
+    wr_error_hint(err, "see what is wrong with it: %s -t '%s'; replace the file, or take it out of path",
+                  wr_file_codec_name(s->codec), s->path);
+    return WR_FAIL;
+}
+
 /* Unpacks what has come into the text block; gives it when it is full or the file over. */
 static wr_status next_unpacked(struct wr_file_stream *s, struct wr_block **out,
                                struct wr_error *err)
@@ -177,11 +185,12 @@ static wr_status next_unpacked(struct wr_file_stream *s, struct wr_block **out,
         struct wr_block *raw = s->first != NULL && s->first->ready ? s->first : NULL;
         const size_t before = text->end;
         size_t none = 0;
-        WR_TRY_IN(wr_unpack_run(s->unpack, raw != NULL ? raw->data + raw->begin : "",
-                                raw != NULL ? &s->first_used : &none,
-                                raw != NULL ? raw->end - raw->begin : 0, text->data, &text->end,
-                                text->capacity, err),
-                  err, "%s", s->path);
+        if (wr_unpack_run(s->unpack, raw != NULL ? raw->data + raw->begin : "",
+                          raw != NULL ? &s->first_used : &none,
+                          raw != NULL ? raw->end - raw->begin : 0, text->data, &text->end,
+                          text->capacity, err) != WR_OK) {
+            return damaged(s, err);
+        }
         if (text->end == text->capacity) {
             break;
         }
@@ -203,8 +212,7 @@ static wr_status next_unpacked(struct wr_file_stream *s, struct wr_block **out,
     if (text->end == text->begin) {
         wr_block_release(text);
         s->text = NULL;
-        WR_TRY_IN(wr_unpack_finish(s->unpack, err), err, "%s", s->path);
-        return WR_END;
+        return wr_unpack_finish(s->unpack, err) == WR_OK ? WR_END : damaged(s, err);
     }
     s->text = NULL;
     return give(s, text, out);
