@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Partitions that were added, and topics that match a pattern now, are looked for this often. */
-#define REFRESH_NS (60 * WR_NS_PER_S)
+/* Partitions that were added, topics that match a pattern now, and topics that were deleted (a consumer at a topic's end is not
+ * told) are looked for this often. */
+#define REFRESH_NS (30 * WR_NS_PER_S)
 #define REFRESH_MS 2000
 /* librdkafka before 2.10 gives up the whole assignment when a commit meets a cooperative rebalance: so none is sent until
  * the group has been calm for longer than a heartbeat (3 s). Offsets in the group are for lag tools and the next start. */
@@ -181,13 +182,19 @@ static bool has_split(const struct wr_source *s, const rd_kafka_topic_partition_
 /* Partitions that are new since the start are read from their beginning. */
 static wr_status refresh(struct wr_source *s, struct wr_time now, struct wr_error *err)
 {
-    if (s->group != NULL || s->env.bounded || now.mono_ns - s->refreshed_ns < REFRESH_NS) {
-        return WR_OK;
+    pthread_mutex_lock(&s->lock);
+    const bool down = s->down;
+    pthread_mutex_unlock(&s->lock);
+    if (down || now.mono_ns - s->refreshed_ns < REFRESH_NS) {
+        return WR_OK; /* asking would hold up control, and brokers that are down are told elsewhere */
     }
     s->refreshed_ns = now.mono_ns;
-    struct wr_error ignored; /* brokers that cannot be reached are told elsewhere */
     rd_kafka_topic_partition_list_t *all = NULL;
-    if (wr_kafka_discover(s, REFRESH_MS, &all, &ignored) != WR_OK) {
+    if (wr_kafka_discover(s, REFRESH_MS, &all, err) != WR_OK) {
+        return s->topic_missing ? WR_FAIL : WR_OK;
+    }
+    if (s->group != NULL || s->env.bounded) { /* the group deals them out; a bounded run has its own */
+        rd_kafka_topic_partition_list_destroy(all);
         return WR_OK;
     }
     rd_kafka_topic_partition_list_t *fresh = rd_kafka_topic_partition_list_new(all->cnt);

@@ -58,6 +58,7 @@ static wr_status add_topic(struct wr_source *s, const struct rd_kafka_metadata_t
         (void)snprintf(what, sizeof what, "topic %s", topic->topic);
         const bool missing = topic->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
         (void)wr_kafka_fail(s, err, topic->err, what);
+        s->topic_missing = missing;
         if (missing) {
             (void)wr_fail(err, WR_CLASS_FATAL, "topic %s does not exist (brokers %s)",
                           topic->topic, s->brokers);

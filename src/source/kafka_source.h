@@ -75,6 +75,7 @@ struct wr_source {
     int64_t rebalanced_ns;
     int64_t commit_from_ns; /* no commit before: see kafka_commit */
     int64_t refreshed_ns;
+    bool topic_missing; /* why wr_kafka_discover failed */
     struct wr_error failure; /* from a callback; cls NONE: none */
     rd_kafka_topic_partition_list_t *committed; /* last positions given to commit */
 };
