@@ -40,7 +40,8 @@ void wr_hive_deinit(struct wr_hive_partitions *table)
 
 /* ---- names ---- */
 
-/* The characters that Hive escapes (FileUtils.charToEscape); everything else, UTF-8 included, stays. */
+/* The characters that Hive escapes (FileUtils.charToEscape); everything else, UTF-8 included,
+ * stays. */
 static bool needs_escape(unsigned char c)
 {
     return c < 0x20 || c == 0x7f || strchr("\"#%'*/:=?\\{[]^", c) != NULL;

@@ -1,8 +1,9 @@
 /* hive_partitions.h: rows -> Hive directories (`country=DE/day=2024-01-31`).
  *
- * A table of the partitions that rows were seen of since it was last cleared, found by the bytes of their values; the
- * directory's text is made once per partition. Values are escaped as Hive does (%XX); NULL is
- * __HIVE_DEFAULT_PARTITION__, and a text that says so has its first character escaped.
+ * A table of the partitions that rows were seen of since it was last cleared, found by the bytes
+ * of their values; the directory's text is made once per partition. Values are escaped as Hive
+ * does (%XX); NULL is __HIVE_DEFAULT_PARTITION__, and a text that says so has its first character
+ * escaped.
  *
  * Ownership: the table owns its partitions; file is its user's. Threads: one.
  */
@@ -12,7 +13,8 @@
 #include "batch/batch.h"
 #include "plan/plan.h"
 
-/* File systems allow 255 bytes a name; S3 1,024 bytes a key, of which prefix and file name need their part. */
+/* File systems allow 255 bytes a name; S3 1,024 bytes a key, of which prefix and file name need
+ * their part. */
 #define WR_HIVE_NAME_BYTES_MAX 255u
 #define WR_HIVE_DIRECTORY_BYTES_MAX 768u
 
@@ -32,7 +34,8 @@ struct wr_hive_partitions {
     uint32_t slot_count;
     uint32_t count;
     struct wr_buf scratch;
-    /* Of the batch in hand: its partitions in order of first appearance, and its rows grouped by them. */
+    /* Of the batch in hand: its partitions in order of first appearance, and its rows grouped by
+     * them. */
     struct wr_hive_partition **touched;
     uint32_t touched_count;
     struct wr_hive_partition **of_row;

@@ -27,7 +27,7 @@ void wr_row_lines_header(const struct wr_row_lines *lines, struct wr_buf *buf);
 void wr_row_lines_append(const struct wr_row_lines *lines, struct wr_buf *buf,
                          const struct wr_batch *batch);
 
-/* An encoder of the visible columns as JSON: what rejected rows and Kafka messages are made with. */
+/* An encoder of the visible columns as JSON: rejected rows and Kafka messages. */
 struct wr_row_json *wr_row_json_of_sink(const struct wr_plan_sink *plan);
 
 #endif

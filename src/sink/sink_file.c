@@ -1,20 +1,24 @@
 /* sink_file.c: rows as lines (NDJSON, CSV) at the end of one file.
  *
- * The rows of an epoch gather in a spool, `.NAME.weir-spool` beside the file; prepare makes the spool durable, publish
- * appends the epoch's part of it to the file in one go and makes that durable. The spool's head says how long
- * the file was before the epoch that is published next and how long it will be after it:
+ * The rows of an epoch gather in a spool, `.NAME.weir-spool` beside the file; prepare makes the
+ * spool durable, publish appends the epoch's part of it to the file in one go and makes that
+ * durable. The spool's head says how long the file was before the epoch that is published next and
+ * how long it will be after it:
  *
- *   bytes 0-7 magic, 8-15 inode of the file, 16-23 length before, 24-31 length after, 32-35 CRC32C of 0-31
+ *   bytes 0-7 magic, 8-15 inode of the file, 16-23 length before, 24-31 length after, 32-35 CRC32C
+ *   of 0-31
  *
- * How a crash is settled, at the next open: a file that is longer than "before" and shorter than "after" was cut short in
- * the middle of an append, and goes back to "before"; otherwise it is left alone. Either way the spool is dropped:
- * positions of an unfinished epoch were not committed, so that its rows are read again.
+ * How a crash is settled, at the next open: a file that is longer than "before" and shorter than
+ * "after" was cut short in the middle of an append, and goes back to "before"; otherwise it is
+ * left alone. Either way the spool is dropped: positions of an unfinished epoch were not
+ * committed, so that its rows are read again.
  *
- * guarantee = 'at_least_once' (and pipes and devices, which cannot be taken back) do without the spool: rows are
- * appended as they come, and prepare makes them durable.
+ * guarantee = 'at_least_once' (and pipes and devices, which cannot be taken back) do without the
+ * spool: rows are appended as they come, and prepare makes them durable.
  *
  * Invariants:
- *   (1) the file ends with a whole line whenever no append is under way; one that fails (full disk) is cut off again
+ *   (1) the file ends with a whole line whenever no append is under way; one that fails (full
+ *       disk) is cut off again
  *   (2) one writer per file: a lock on it (flock) refuses a second, of this process or another
  *   (3) write takes a batch whole or not at all
  */
@@ -41,7 +45,7 @@
 
 struct prepared {
     uint64_t epoch;
-    uint64_t end; /* of its part of the spool, without the head; it begins where the one before ends */
+    uint64_t end; /* of its part of the spool, head not counted; it begins where the last ends */
 };
 
 struct wr_writer {
@@ -302,7 +306,8 @@ static wr_status append(struct wr_writer *w, const void *data, size_t bytes, str
     return WR_FAIL;
 }
 
-/* Buffered rows to the spool. A failure leaves them in the buffer; a repetition writes over the same place. */
+/* Buffered rows to the spool. A failure leaves them in the buffer; a repetition writes over the
+ * same place. */
 static wr_status spill(struct wr_writer *w, struct wr_error *err)
 {
     const int error = wr_file_write_all(w->env.io, w->spool_fd, w->buf.data, w->buf.bytes,
@@ -436,7 +441,7 @@ static wr_status copy_out(struct wr_writer *w, uint64_t end, struct wr_error *er
 static wr_status publish_oldest(struct wr_writer *w, struct wr_error *err)
 {
     const uint64_t bytes = w->queue[0].end - w->spool_done;
-    if (w->head_before != w->length) { /* several were prepared: the head still speaks of the one before */
+    if (w->head_before != w->length) { /* several were prepared: it speaks of the one before */
         WR_TRY(write_head(w, w->length + bytes, err));
         WR_TRY(sync_spool(w, err));
     }
@@ -450,7 +455,8 @@ static wr_status publish_oldest(struct wr_writer *w, struct wr_error *err)
     return WR_OK;
 }
 
-/* Gives back the space of what is published; a stream of rows that never pauses must not grow the spool for ever. */
+/* Gives back the space of what is published; a stream of rows that never pauses must not grow the
+ * spool for ever. */
 static void shrink_spool(struct wr_writer *w)
 {
     if (w->spool_done == w->spool_bytes && ftruncate(w->spool_fd, SPOOL_HEAD_BYTES) == 0) {

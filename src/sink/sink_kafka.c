@@ -1,13 +1,15 @@
-/* sink_kafka.c: a JSON message per row to a Kafka topic, as soon as it can go (librdkafka's idempotent producer).
+/* sink_kafka.c: a JSON message per row to a Kafka topic, as soon as it can go (librdkafka's
+ * idempotent producer).
  *
- * write hands rows to librdkafka, which copies them; its delivery reports come back through its main queue, whose eventfd
- * the sink worker's loop watches, so that an acknowledgement is seen at once. A message waits in librdkafka for as long
- * as the brokers are away (no message time-out); its queue is bounded, and a full one is waited for.
+ * write hands rows to librdkafka, which copies them; its delivery reports come back through its
+ * main queue, whose eventfd the sink worker's loop watches, so that an acknowledgement is seen at
+ * once. A message waits in librdkafka for as long as the brokers are away (no message time-out);
+ * its queue is bounded, and a full one is waited for.
  * Threads: sink worker; librdkafka's own stay behind its queue.
  * Invariants:
  *   (1) outstanding == messages produced and not yet reported
- *   (2) after prepare returned WR_OK every message is acknowledged by all in-sync replicas, or was refused for good and went
- *       to reject
+ *   (2) after prepare returned WR_OK every message is acknowledged by all in-sync replicas, or was
+ *       refused for good and went to reject
  *   (3) a batch that was taken in part is remembered by resume: the repeated write goes on there
  */
 #include "sink/row_lines.h"
@@ -289,7 +291,8 @@ static void on_error(rd_kafka_t *kafka, int error, const char *reason, void *opa
 
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *text)
 {
-    /* Syslog levels: 3 is an error. Connection trouble repeats for as long as it lasts; prepare tells it in its words. */
+    /* Syslog levels: 3 is an error. Connection trouble repeats for as long as it lasts; prepare
+     * tells it in its words. */
     wr_log(level <= 2 ? WR_LOG_WARN : WR_LOG_DEBUG, "kafka", "%s: %s", facility, text);
 }
 
@@ -353,6 +356,11 @@ static wr_status no_topic(const struct wr_writer *w, rd_kafka_resp_err_t error,
         wr_error_hint(err, "grant its user WRITE and DESCRIBE on the topic");
         return WR_FAIL;
     }
+    if (error == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+        wr_fail(err, WR_CLASS_FATAL, "\"%s\" cannot be a topic's name", w->topic_name);
+        wr_error_hint(err, "use letters, digits, '.', '_' and '-' only");
+        return WR_FAIL;
+    }
     const bool missing = error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     wr_fail(err, WR_CLASS_FATAL, "topic %s %s on %s", w->topic_name,
             missing ? "does not exist" : "cannot be used", w->brokers);
@@ -364,8 +372,8 @@ static wr_status no_topic(const struct wr_writer *w, rd_kafka_resp_err_t error,
     return WR_FAIL;
 }
 
-/* One look: WR_AGAIN while it may still come right: a topic that brokers make on demand has no leader for a moment, and
- * one that was just made is not known to every broker at once. */
+/* One look: WR_AGAIN while it may still come right: a topic that brokers make on demand has no
+ * leader for a moment, and one that was just made is not known to every broker at once. */
 static wr_status look_for_topic(struct wr_writer *w, bool early, rd_kafka_resp_err_t *seen,
                                 struct wr_error *err)
 {

@@ -1,18 +1,18 @@
 /* sink_parquet.c: a directory (or bucket prefix) of Parquet files, whole epochs at a time.
  *
- * A writer has one open file per partition (or one in all). What the encoder makes gathers in the file's buffer and goes to
- * the store in pieces; a file is opened in the store only when the first piece goes there, so that thousands of
- * small partitions need neither descriptors nor connections.
+ * A writer has one open file per partition (or one in all). What the encoder makes gathers in the
+ * file's buffer and goes to the store in pieces; a file is opened in the store only when the first
+ * piece goes there, so that thousands of small partitions need neither descriptors nor connections.
  *
  *   OPEN      takes rows                          [take_rows]
- *   FINISHED  has its footer; bytes still to send  [finish]       OPEN -> FINISHED: full, squeezed out, or prepare
- *   DURABLE   the store has it, readers do not     [send]         FINISHED -> DURABLE: at the next write, or prepare
- *   (gone)    visible                              [file_publish] DURABLE -> gone: after the epoch's commit
+ *   FINISHED  has its footer; bytes still to send  [finish]   when full, squeezed out, or prepare
+ *   DURABLE   the store has it, readers do not     [send]     at the next write, or prepare
+ *   (gone)    visible                              [parquet_publish]
  *
  * Names: part-OWNER-LANE-EPOCH-N.zstd.parquet, N unique in the process.
  * Invariants:
- *   (1) encoding never waits for the store: the store is asked before a batch is taken, so that a failure there takes
- *       nothing of the batch and may be tried again
+ *   (1) encoding never waits for the store: the store is asked before a batch is taken, so that a
+ *       failure there takes nothing of the batch and may be tried again
  *   (2) held == sum of file->held of all open files
  *   (3) done is in order of finishing; files without an epoch are at its end
  */
@@ -30,7 +30,8 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-/* What goes to the store at once: few system calls, and no more than this waits in each of many open files. */
+/* What goes to the store at once: few system calls, and no more than this waits in each of many
+ * open files. */
 #define PIECE_BYTES (1u << 20)
 /* Descriptors that the rest of the process may need beside those of open files. */
 #define OTHER_DESCRIPTORS 512u
@@ -92,7 +93,7 @@ static const struct wr_option parquet_options[] = {
       "A file that reaches this size is closed and the next one begun.", .min = 64 << 10,
       .max = 1LL << 40 },
     { "max_open_partitions", WR_OPTION_INT, "2000",
-      "How many partitions may be open at once per worker; above it the one unused longest is closed.",
+      "Partitions that may be open at once per worker; above it the one unused longest is closed.",
       .min = 1, .max = 100000 },
     WR_STORE_OPTION_ROWS,
     { .name = NULL },
@@ -354,7 +355,8 @@ static struct parquet_file *fullest(const struct wr_writer *w)
     return most;
 }
 
-/* Ends row groups, and files that do not become smaller by it, until the writer is within its memory. */
+/* Ends row groups, and files that do not become smaller by it, until the writer is within its
+ * memory. */
 static wr_status squeeze(struct wr_writer *w, struct wr_error *err)
 {
     while (w->held > w->env.memory_bytes && w->open_count > 0) {
@@ -382,8 +384,8 @@ static void warn_partitions(struct wr_writer *w)
     }
 }
 
-/* Room for one more open file: above the number allowed the one unused longest is finished, above the memory the fullest
- * (one batch may touch a thousand partitions, each of which costs tens of kilobytes). */
+/* Room for one more open file: above the number allowed the one unused longest is finished, above
+ * the memory the fullest (one batch may touch a thousand partitions of tens of kilobytes each). */
 static wr_status make_room(struct wr_writer *w, struct wr_error *err)
 {
     while (w->held > w->env.memory_bytes && w->open_count > 0) {

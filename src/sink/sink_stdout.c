@@ -1,7 +1,7 @@
 /* sink_stdout.c: rows to the terminal (or wherever standard output leads), a line each, at once.
  *
- * A batch is one fwrite and one flush, so that lines of several sinks do not mix. A reader that goes away (`| head`)
- * ends the run in order: what was read is committed or will be read again.
+ * A batch is one fwrite and one flush, so that lines of several sinks do not mix. A reader that
+ * goes away (`| head`) ends the run in order: what was read is committed or will be read again.
  */
 #include "sink/row_lines.h"
 #include "sink/sinks.h"

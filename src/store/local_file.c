@@ -106,7 +106,8 @@ static int sync_directory(const char *path)
     if (fd < 0) {
         return errno;
     }
-    /* Some file systems (FUSE, some network ones) cannot sync a directory and say EINVAL: nothing better is to be had. */
+    /* Some file systems (FUSE, some network ones) cannot sync a directory and say EINVAL: nothing
+     * better is to be had. */
     const int error = fsync(fd) < 0 && errno != EINVAL ? errno : 0;
     close(fd);
     return error;

@@ -1,7 +1,8 @@
-/* local_file.h: what the local store and the file sink share: whole writes, durable directories, errors that say what to
- * do.
+/* local_file.h: what the local store and the file sink share: whole writes, durable directories,
+ * errors that say what to do.
  *
- * Functions return 0 or an errno. io may be NULL: plain system calls then. Threads: those that may wait.
+ * Functions return 0 or an errno. io may be NULL: plain system calls then. Threads: those that may
+ * wait.
  */
 #ifndef WR_STORE_LOCAL_FILE_H
 #define WR_STORE_LOCAL_FILE_H
@@ -21,8 +22,9 @@ int wr_file_sync_parent(const char *path);
 /* Creates path's missing parent directories, durably. */
 int wr_file_make_parents(const char *path);
 
-/* Fills err for a failed system call: "cannot <verb> <path>: <reason>" and a hint that fits errno. The class is RETRY where
- * somebody may free space or descriptors meanwhile, else cls. Returns WR_FAIL. */
+/* Fills err for a failed system call: "cannot <verb> <path>: <reason>" and a hint that fits errno.
+ * The class is RETRY where somebody may free space or descriptors meanwhile, else cls. Returns
+ * WR_FAIL. */
 wr_status wr_file_fail(struct wr_error *err, enum wr_error_class cls, int error, const char *verb,
                        const char *path);
 

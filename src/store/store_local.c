@@ -1,9 +1,10 @@
 /* store_local.c: objects as files under one directory.
  *
- * An object is written to a hidden file beside its place (`.NAME.PID-N.tmp`), synced, and moved there by rename: readers see
- * all of it or nothing. Put-if-absent moves with renameat2(RENAME_NOREPLACE), or link(2) where the file system does
- * not know that; both let exactly one of many racers through, also over NFS.
- * Names that begin with a dot are never listed: what a crash leaves behind is invisible.
+ * An object is written to a hidden file beside its place (`.NAME.PID-N.tmp`), synced, and moved
+ * there by rename: readers see all of it or nothing. Put-if-absent moves with
+ * renameat2(RENAME_NOREPLACE), or link(2) where the file system does not know that; both let
+ * exactly one of many racers through, also over NFS. Names that begin with a dot are never listed:
+ * what a crash leaves behind is invisible.
  */
 #include "store/local_file.h"
 #include "store/store_ops.h"
@@ -51,7 +52,8 @@ static wr_status local_check(const char *url, const struct wr_options *options,
     return WR_OK;
 }
 
-/* Keys come from Weir, but hold texts from outside (partition values): none may leave the directory. */
+/* Keys come from Weir, but hold texts from outside (partition values): none may leave the
+ * directory. */
 static wr_status join(const struct local_store *store, const char *key, char **path,
                       struct wr_error *err)
 {

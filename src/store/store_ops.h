@@ -1,7 +1,9 @@
-/* store_ops.h: what one kind of object store implements (internal to store/): store.c only finds the row and forwards.
+/* store_ops.h: what one kind of object store implements (internal to store/): store.c only finds
+ * the row and forwards.
  *
- * A store's own struct begins with struct wr_store, its upload with struct wr_upload; open fills ops. The contract of each
- * function is that of its namesake in store.h.
+ * A store's own struct begins with struct wr_store, its upload with struct wr_upload; open fills
+ * ops. The contract of each function is that of its namesake in store.h.
+ * upload_write that fails has taken nothing and may be repeated, as may prepare and publish.
  */
 #ifndef WR_STORE_STORE_OPS_H
 #define WR_STORE_STORE_OPS_H

@@ -1,7 +1,7 @@
 /* sink_bed.h: one sink with a small schema in a directory of its own, for the sinks' tests.
  *
- * The schema: id BIGINT NOT NULL, country TEXT, amount DOUBLE PRECISION, note JSON. bed_write makes a batch of rows
- * from the list given. */
+ * The schema: id BIGINT NOT NULL, country TEXT, amount DOUBLE PRECISION, note JSON. bed_write
+ * makes a batch of rows from the list given. */
 #ifndef WEIR_TESTS_SINK_BED_H
 #define WEIR_TESTS_SINK_BED_H
 

@@ -112,7 +112,8 @@ Test(sink_file, an_append_that_a_crash_cut_short_is_taken_back)
     bed_publish(&bed, 1);
     bed_write(&bed, two + 1, 1);
     bed_prepare(&bed, 2);
-    /* What the process leaves when it dies in the middle of publish(2): its spool, and half of the lines. */
+    /* What the process leaves when it dies in the middle of publish(2): its spool, and half of the
+     * lines. */
     char path[128];
     char spool[128];
     char kept[128];
