@@ -1,8 +1,11 @@
 /* datagen.c: the connector 'datagen': rows made up to a schema, for demonstrations, load and tests.
  *
- * Values are a function of seed, split and row number (datagen_column.h); times come from the schedule (pace.h).
- * Out-of-order rows: each row's event time is, with probability out_of_order_percent, moved back by up to out_of_order.
- * Ownership: a source has the choices of all columns in its arena; a split its own copies of the columns.
+ * Values are a function of seed, split and row number (datagen_column.h); times come from the
+ * schedule (pace.h).
+ * Out-of-order rows: each row's event time is, with probability out_of_order_percent, moved back
+ * by up to out_of_order.
+ * Ownership: a source has the choices of all columns in its arena; a split its own copies of the
+ * columns.
  */
 #include "source/connectors.h"
 
@@ -35,11 +38,12 @@ static const struct wr_option datagen_options[] = {
     { "out_of_order", WR_OPTION_DURATION, "0",
       "Out-of-order rows lie up to this far back in event time.", .min = 0,
       .max = 365 * 86400 * WR_US_PER_S },
-    { "out_of_order_percent", WR_OPTION_DOUBLE, "5", "How many rows are out of order, when any are." },
+    { "out_of_order_percent", WR_OPTION_DOUBLE, "5",
+      "How many rows are out of order, when any are." },
     { "fields.", WR_OPTION_PREFIX, NULL,
-      "fields.<column>.<setting>: kind (sequence, random, zipf, choice, hex, uuid, time), min, max, "
-      "values ('a,b'), weights ('3,1'), length, prefix, digits, exponent, null_percent. Without them "
-      "a column is filled by its type and name." },
+      "fields.<column>.<setting>: kind (sequence, random, zipf, choice, hex, uuid, time), min, "
+      "max, values ('a,b'), weights ('3,1'), length, prefix, digits, exponent, null_percent. Without "
+      "them a column is filled by its type and name." },
     { NULL },
 };
 

@@ -249,7 +249,8 @@ static wr_status set_range(struct wr_gen_column *g, const struct settings *s)
         max = min + 1000 < high ? min + 1000 : high;
     }
     WR_TRY(get_double(s, "max", low, high, &max));
-    wr_ensure(min <= max, s->err, WR_CLASS_USER, "fields.%s.min is greater than its max", s->column);
+    wr_ensure(min <= max, s->err, WR_CLASS_USER, "fields.%s.min is greater than its max",
+              s->column);
     g->factor = pow(10, wr_type_is_float(g->type) ? digits : 0);
     const double unit = g->type.id == WR_TYPE_DECIMAL ? pow(10, g->type.scale) : g->factor;
     wr_ensure(fabs(min) <= 9e18 / unit && (fabs(max) <= 9e18 / unit || g->kind == WR_GEN_SEQUENCE),

@@ -1,8 +1,11 @@
-/* datagen_column.h: fills one column of generated rows, by the column's type, its name and its `fields.` options.
+/* datagen_column.h: fills one column of generated rows, by the column's type, its name and its
+ * `fields.` options.
  *
- * A column's values depend on the seed, the split and the number of the row alone: each row takes the same count of
- * draws from a generator of its own column and split, so batch sizes and timing do not matter.
- * Ownership: texts that do not fit a view lie in the batch's arena or in the column's choices (the source's arena).
+ * A column's values depend on the seed, the split and the number of the row alone: each row takes
+ * the same count of draws from a generator of its own column and split, so batch sizes and timing
+ * do not matter.
+ * Ownership: texts that do not fit a view lie in the batch's arena or in the column's choices (the
+ * source's arena).
  * Threads: one; splits have copies.
  */
 #ifndef WR_SOURCE_DATAGEN_COLUMN_H
@@ -46,7 +49,8 @@ struct wr_gen_column {
     struct wr_rand nulls; /* apart: batches draw values first, then which are NULL */
 };
 
-/* field: of the scan's schema. pairs: those under "fields.", without it. bad_at: of the culprit. Memory from arena. */
+/* field: of the scan's schema. pairs: those under "fields.", without it. bad_at: of the culprit.
+ * Memory from arena. */
 WR_NODISCARD wr_status wr_gen_column_init(struct wr_gen_column *g, const struct wr_field *field,
                                           uint32_t column, const struct wr_option_pair *pairs,
                                           uint32_t pair_count, struct wr_arena *arena,

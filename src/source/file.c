@@ -1,11 +1,14 @@
-/* file.c: the connector 'file': NDJSON and CSV from files, globs, directories and standard input, plain or packed.
+/* file.c: the connector 'file': NDJSON and CSV from files, globs, directories and standard input,
+ * plain or packed.
  *
- * Each file is a split; file i is read by worker i % workers. A reader has up to ACTIVE_MAX files open at a time and takes a
- * block's lines from each in turn, so that files of one source advance together; the others wait, opened as splits (so that
- * they hold the watermark) but not as files.
- * Threads: see weir/source.h. What readers share (list, options) is read-only after open, but for the gate.
- * Memory, of env->memory_bytes and per worker: blocks_limit x block_bytes; a file needs at most FILE_BLOCKS of them at once
- * (read-ahead, the block being cut, the one being unpacked into), and a line longer than a block up to line_max twice.
+ * Each file is a split; file i is read by worker i % workers. A reader has up to ACTIVE_MAX files
+ * open at a time and takes a block's lines from each in turn, so that files of one source advance
+ * together; the others wait, opened as splits (so that they hold the watermark) but not as files.
+ * Threads: see weir/source.h. What readers share (list, options) is read-only after open, but for
+ * the gate.
+ * Memory, of env->memory_bytes and per worker: blocks_limit x block_bytes; a file needs at most
+ * FILE_BLOCKS of them at once (read-ahead, the block being cut, the one being unpacked into), and a
+ * line longer than a block up to line_max twice.
  */
 #include "source/connectors.h"
 
@@ -20,7 +23,8 @@
 #define FILE_BLOCKS (WR_FILE_READ_AHEAD + 3u)
 /* Room before a block's text for the piece of line that the last one ended with. */
 #define HEADROOM_BYTES (32u << 10)
-/* Measured: half a megabyte is long enough that few batches are short, and stays in L2 and L3 until it is decoded. */
+/* Measured: half a megabyte is long enough that few batches are short, and stays in L2 and L3
+ * until it is decoded. */
 #define BLOCK_BYTES_MAX ((512u << 10) + HEADROOM_BYTES)
 #define BLOCK_BYTES_MIN (64u << 10)
 #define BLOCKS_MAX 64u
@@ -231,7 +235,8 @@ static void give_records(struct wr_reader *r, struct reader_file *f, struct wr_r
     f->told_caught_up = false;
 }
 
-/* One step of one file. WR_OK: out is set; WR_AGAIN: nothing from it now. next: the turn goes to another file. */
+/* One step of one file. WR_OK: out is set; WR_AGAIN: nothing from it now. next: the turn goes to
+ * another file. */
 static wr_status step_file(struct wr_reader *r, uint32_t slot, struct wr_poll *out, bool *next,
                            struct wr_error *err)
 {

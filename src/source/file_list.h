@@ -11,7 +11,8 @@ struct wr_file_list {
     uint32_t capacity;
 };
 
-/* A path without a file is an error (class USER), and so is a file that cannot be read. "-" stays "-". */
+/* A path without a file is an error (class USER), and so is a file that cannot be read. "-" stays
+ * "-". */
 WR_NODISCARD wr_status wr_file_list_expand(struct wr_file_list *list, const char *const *paths,
                                            uint32_t count, struct wr_error *err);
 void wr_file_list_deinit(struct wr_file_list *list); /* accepts a zeroed one */

@@ -168,7 +168,9 @@ static wr_status give(struct wr_file_stream *s, struct wr_block *block, struct w
 static wr_status damaged(const struct wr_file_stream *s, struct wr_error *err)
 {
     wr_error_prefix(err, "%s", s->path);
-    wr_error_hint(err, "see what is wrong with it: %s -t '%s'; replace the file, or take it out of path",
+    err->cls = WR_CLASS_FATAL; /* no record is bad: what follows cannot be read at all */
+    wr_error_hint(err,
+                  "see what is wrong with it: %s -t '%s'; replace the file, or take it out of path",
                   wr_file_codec_name(s->codec), s->path);
     return WR_FAIL;
 }

@@ -1,8 +1,9 @@
 /* file_stream.h: one file read ahead through the loop and unpacked: a queue of blocks of its text.
  *
- * Regular files are read at offsets, several blocks at once, up to the size that they had when opened; pipes and
- * terminals one block after the other.
- * Ownership: of its reader; blocks come from the reader's pools and are given away. Threads: the reader's worker.
+ * Regular files are read at offsets, several blocks at once, up to the size that they had when
+ * opened; pipes and terminals one block after the other.
+ * Ownership: of its reader; blocks come from the reader's pools and are given away. Threads: the
+ * reader's worker.
  * Invariants:
  *   (1) queue holds blocks in the order of the file; only the first ready ones are taken
  *   (2) under_way == number of queued blocks that are not ready: the loop still writes into them
@@ -13,7 +14,8 @@
 #include "source/file_unpack.h"
 #include "source/source_block.h"
 
-/* Blocks of one file under way or waiting: one being cut into lines, one that has come, one that is being read. */
+/* Blocks of one file under way or waiting: one being cut into lines, one that has come, one that
+ * is being read. */
 #define WR_FILE_READ_AHEAD 3u
 
 struct wr_file_stream {
@@ -50,7 +52,8 @@ void wr_file_stream_close(struct wr_file_stream *stream);
 
 /* Starts reads as far as blocks and read-ahead allow. */
 void wr_file_stream_pump(struct wr_file_stream *stream);
-/* WR_OK: *block is the next block of text (its reference is the caller's); WR_AGAIN: not yet; WR_END: there is no more. */
+/* WR_OK: *block is the next block of text (its reference is the caller's); WR_AGAIN: not yet;
+ * WR_END: there is no more. */
 WR_NODISCARD wr_status wr_file_stream_next(struct wr_file_stream *stream, struct wr_block **block,
                                            struct wr_error *err);
 

@@ -6,8 +6,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
-/* Frames that ask for a bigger window than this are refused: it is memory that the file chooses. zstd --ultra -22 uses
- * 128 MiB, and so does `zstd --long` (27). */
+/* Frames that ask for a bigger window than this are refused: it is memory that the file chooses.
+ * zstd --ultra -22 uses 128 MiB, and so does `zstd --long` (27). */
 #define WINDOW_LOG_MAX 27
 
 struct wr_unpack {
@@ -109,7 +109,8 @@ static wr_status run_gzip(struct wr_unpack *u, const char *in, size_t *in_at, si
         *out_at += room - z->avail_out;
         if (result == Z_STREAM_END) {
             u->inside = false;
-        } else if (result == Z_BUF_ERROR || (result == Z_OK && z->avail_out > 0 && z->avail_in == 0)) {
+        } else if (result == Z_BUF_ERROR ||
+                   (result == Z_OK && z->avail_out > 0 && z->avail_in == 0)) {
             break; /* it wants more input */
         } else {
             wr_ensure(result == Z_OK, err, WR_CLASS_DATA, "broken gzip data: %s",

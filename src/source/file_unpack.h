@@ -16,8 +16,8 @@ struct wr_unpack;
 struct wr_unpack *wr_unpack_create(enum wr_file_codec codec);
 void wr_unpack_destroy(struct wr_unpack *unpack); /* NULL is fine */
 
-/* Reads from in (advancing *in_at up to in_bytes) and writes to out (advancing *out_at up to out_bytes) until one of them
- * is used up. Broken data: WR_FAIL, class DATA. */
+/* Reads from in (advancing *in_at up to in_bytes) and writes to out (advancing *out_at up to
+ * out_bytes) until one of them is used up. Broken data: WR_FAIL, class DATA. */
 WR_NODISCARD wr_status wr_unpack_run(struct wr_unpack *unpack, const char *in, size_t *in_at,
                                      size_t in_bytes, char *out, size_t *out_at, size_t out_bytes,
                                      struct wr_error *err);

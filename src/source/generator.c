@@ -5,7 +5,8 @@
 #include "batch/text.h"
 #include <stdio.h>
 
-/* A paced reader sleeps at least this long: waking for each row of 100,000 a second would cost more than the rows. */
+/* A paced reader sleeps at least this long: waking for each row of 100,000 a second would cost
+ * more than the rows. */
 #define TICK_NS WR_NS_PER_MS
 
 struct wr_generator {
@@ -176,7 +177,8 @@ static void make_rows(struct wr_reader *r, struct generator_split *s, uint32_t r
     batch->rows = rows;
     batch->origin.position_first = (int64_t)s->given;
     batch->ingest_us = r->times[rows - 1];
-    if (p->given_times) { /* event time is not the clock's: latency counts from the intended moment */
+    if (p->given_times) { /* event time is not the clock's: latency counts from the intended
+                           * moment */
         const uint64_t last = (s->given + rows - 1) * g->splits + s->split;
         batch->ingest_us = p->rate == 0 ? now.wall_us
                                         : now.wall_us - (now.mono_ns - wr_pace_at_ns(p, last)) / 1000;

@@ -1,5 +1,5 @@
-/* generator.h: what the connectors that make their rows themselves (datagen, nexmark) have in common: splits over workers,
- * pace, positions, ends.
+/* generator.h: what the connectors that make their rows themselves (datagen, nexmark) have in
+ * common: splits over workers, pace, positions, ends.
  *
  * Threads: see weir/source.h. The schedule starts when the first reader may give rows.
  */
@@ -11,7 +11,8 @@
 
 #define WR_GENERATOR_SPLITS_MAX 1024
 
-/* The rows that both connectors' tables begin with: rate, rows, duration, seed, splits, start_time. */
+/* The rows that both connectors' tables begin with: rate, rows, duration, seed, splits,
+ * start_time. */
 #define WR_GENERATOR_OPTIONS                                                                       \
     { "rate", WR_OPTION_INT, "0", "Rows a second, paced by intended time; 0: as fast as it can.",  \
       .min = 0, .max = 1000000000 },                                                               \
@@ -27,8 +28,8 @@
 
 struct wr_generator;
 
-/* Makes rows [first, first + rows) of a split into batch: columns and rows are theirs to set. times: intended time of
- * each. @thread worker */
+/* Makes rows [first, first + rows) of a split into batch: columns and rows are theirs to set.
+ * times: intended time of each. @thread worker */
 typedef void (*wr_generator_fill)(void *split_state, struct wr_batch *batch, uint64_t first,
                                   uint32_t rows, uint32_t split, uint32_t splits,
                                   const int64_t *times);

@@ -1,10 +1,12 @@
 /* http.c: the connector 'http': POST of NDJSON (or CSV without a header) to /ingest/<source>.
  *
- * A request is answered 202 once its whole body is in a worker's queue; when the queues are full 429 with Retry-After, and
- * the client sends again: what was not accepted was not read. Each worker's queue is a split; positions are bytes of it.
- * Ownership: a body is one block, made by the server's thread and handed over whole under the lock; records borrow from it.
- * Threads: handlers on the server's threads, several at once; readers on their workers; shared state under lock. The
- * server is stopped before the source is closed, so no handler outlives it.
+ * A request is answered 202 once its whole body is in a worker's queue; when the queues are full
+ * 429 with Retry-After, and the client sends again: what was not accepted was not read. Each
+ * worker's queue is a split; positions are bytes of it.
+ * Ownership: a body is one block, made by the server's thread and handed over whole under the
+ * lock; records borrow from it.
+ * Threads: handlers on the server's threads, several at once; readers on their workers; shared
+ * state under lock. The server is stopped before the source is closed, so no handler outlives it.
  * Memory: queues hold at most env->memory_bytes, and bodies being received are counted with them.
  */
 #include "source/connectors.h"
@@ -86,7 +88,8 @@ static void answer(struct wr_http_response *response, int status, const char *te
     wr_buf_printf(&response->body, "%s\n", text);
 }
 
-/* Counts bytes as held; false when they do not fit. A queue that is empty takes any body that max_body allows. */
+/* Counts bytes as held; false when they do not fit. A queue that is empty takes any body that
+ * max_body allows. */
 static bool hold(struct wr_source *s, uint64_t bytes)
 {
     pthread_mutex_lock(&s->lock);
@@ -105,7 +108,8 @@ static void let_go(struct wr_source *s, uint64_t bytes)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Receives the body into a block; its capacity says how much is held for it. NULL: response is set, nothing is held. */
+/* Receives the body into a block; its capacity says how much is held for it. NULL: response is
+ * set, nothing is held. */
 static struct wr_block *receive(struct wr_source *s, const struct wr_http_request *request,
                                 struct wr_http_response *response)
 {

@@ -7,15 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Partitions that were added, topics that match a pattern now, and topics that were deleted (a consumer at a topic's end is not
- * told) are looked for this often. */
+/* Partitions that were added, topics that match a pattern now, and topics that were deleted (a
+ * consumer at a topic's end is not told) are looked for this often. */
 #define REFRESH_NS (30 * WR_NS_PER_S)
 #define REFRESH_MS 2000
-/* librdkafka before 2.10 gives up the whole assignment when a commit meets a cooperative rebalance: so none is sent until
- * the group has been calm for longer than a heartbeat (3 s). Offsets in the group are for lag tools and the next start. */
+/* librdkafka before 2.10 gives up the whole assignment when a commit meets a cooperative
+ * rebalance: so none is sent until the group has been calm for longer than a heartbeat (3 s).
+ * Offsets in the group are for lag tools and the next start. */
 #define COMMIT_CALM_NS (5 * WR_NS_PER_S)
-/* A new member of a group gets nothing at first: the others give up partitions in a second round. A bounded run that got
- * nothing waits so long for that before it takes it for the answer. */
+/* A new member of a group gets nothing at first: the others give up partitions in a second round.
+ * A bounded run that got nothing waits so long for that before it takes it for the answer. */
 #define EMPTY_NS (10 * WR_NS_PER_S)
 
 /* ---- callbacks ---- */
@@ -60,7 +61,8 @@ static void commit_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code,
     struct wr_source *s = opaque;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
         s->commit_from_ns = wr_clock_now().mono_ns + COMMIT_CALM_NS;
-        wr_log_warn("kafka", "group %s: offsets could not be stored: %s; a later commit stores them",
+        wr_log_warn("kafka", "group %s: offsets could not be stored: %s; a later commit "
+                             "stores them",
                     s->group, rd_kafka_err2str(code));
     }
 }
@@ -140,7 +142,8 @@ static wr_status start(struct wr_source *s, struct wr_error *err)
     WR_TRY(wr_kafka_read_options(s, err));
     WR_TRY(create_client(s, err));
     rd_kafka_topic_partition_list_t *list = NULL;
-    WR_TRY(wr_kafka_discover(s, WR_KAFKA_OPEN_MS, &list, err)); /* also with a group: says what is missing */
+    WR_TRY(wr_kafka_discover(s, WR_KAFKA_OPEN_MS, &list, err)); /* also with a group: says what is
+                                                                 * missing */
     const wr_status status =
         s->group != NULL ? subscribe(s, err) : wr_kafka_assign(s, list, false, err);
     rd_kafka_topic_partition_list_destroy(list);
@@ -172,7 +175,8 @@ static wr_status kafka_open(struct wr_source **out, const struct wr_source_env *
 static bool has_split(const struct wr_source *s, const rd_kafka_topic_partition_t *at)
 {
     for (uint32_t i = 0; i < s->split_count; i++) { /* only control adds */
-        if (s->splits[i]->partition == at->partition && strcmp(s->splits[i]->topic, at->topic) == 0) {
+        if (s->splits[i]->partition == at->partition &&
+            strcmp(s->splits[i]->topic, at->topic) == 0) {
             return true;
         }
     }
@@ -186,14 +190,16 @@ static wr_status refresh(struct wr_source *s, struct wr_time now, struct wr_erro
     const bool down = s->down;
     pthread_mutex_unlock(&s->lock);
     if (down || now.mono_ns - s->refreshed_ns < REFRESH_NS) {
-        return WR_OK; /* asking would hold up control, and brokers that are down are told elsewhere */
+        return WR_OK; /* asking would hold up control, and brokers that are down are told
+                       * elsewhere */
     }
     s->refreshed_ns = now.mono_ns;
     rd_kafka_topic_partition_list_t *all = NULL;
     if (wr_kafka_discover(s, REFRESH_MS, &all, err) != WR_OK) {
         return s->topic_missing ? WR_FAIL : WR_OK;
     }
-    if (s->group != NULL || s->env.bounded) { /* the group deals them out; a bounded run has its own */
+    if (s->group != NULL || s->env.bounded) { /* the group deals them out; a bounded run has its
+                                               * own */
         rd_kafka_topic_partition_list_destroy(all);
         return WR_OK;
     }

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ListOffsets: times that mean the ends of a partition's log (Kafka protocol, ListOffsets request). */
+/* ListOffsets: times that mean the ends of a partition's log (Kafka protocol, ListOffsets
+ * request). */
 #define TIME_LATEST (-1)
 #define TIME_EARLIEST (-2)
 
@@ -183,7 +184,8 @@ static wr_status find_starts(struct wr_source *s, partition_list *list, bool lat
     const bool by_group = s->group != NULL && (later || s->start == WR_KAFKA_COMMITTED);
     partition_list *fresh = rd_kafka_topic_partition_list_copy(list);
     int64_t time = TIME_EARLIEST;
-    if (!later || s->group != NULL) { /* partitions made after the start are read from their beginning */
+    if (!later || s->group != NULL) { /* partitions made after the start are read from their
+                                       * beginning */
         time = s->start == WR_KAFKA_LATEST ? TIME_LATEST
                                            : (s->start == WR_KAFKA_TIME ? s->start_ms : time);
     }

@@ -1,4 +1,5 @@
-/* kafka_conf.c: options -> librdkafka's configuration. No error ever shows a property's value: it may be a secret. */
+/* kafka_conf.c: options -> librdkafka's configuration. No error ever shows a property's value: it
+ * may be a secret. */
 #include "source/kafka_source.h"
 
 #include "batch/text.h"
@@ -38,7 +39,8 @@ static const struct {
     { "enable.partition.eof", "it tells when a partition has no more messages" },
 };
 
-/* What the benchmarks found, and what exactness asks for; a kafka.<property> of the user comes after. */
+/* What the benchmarks found, and what exactness asks for; a kafka.<property> of the user comes
+ * after. */
 static const char *const defaults[][2] = {
     { "client.id", "weir" },
     { "enable.auto.commit", "false" },
@@ -163,8 +165,9 @@ wr_status wr_kafka_check(const struct wr_plan_source *plan, uint32_t *bad_at,
     return status;
 }
 
-/* What all partitions of a worker may hold in its queue: measured, 8 MB fit the cache; a share too small for that gets
- * half of itself (messages being read, and fetches under way, take the rest). */
+/* What all partitions of a worker may hold in its queue: measured, 8 MB fit the cache; a share too
+ * small for that gets half of itself (messages being read, and fetches under way, take the rest).
+ * */
 static wr_status set_memory(const struct wr_source *s, rd_kafka_conf_t *conf, struct wr_error *err)
 {
     uint64_t kb = s->env.memory_bytes / s->env.workers / 2 / 1024;

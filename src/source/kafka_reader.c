@@ -1,7 +1,8 @@
-/* kafka_reader.c: a worker's queue -> records. Messages are lent as librdkafka gave them and destroyed on release.
+/* kafka_reader.c: a worker's queue -> records. Messages are lent as librdkafka gave them and
+ * destroyed on release.
  *
- * The queue mixes partitions; records do not. So up to a batch of messages is taken at once (never waiting for more),
- * and each poll picks one partition's out of it, in order.
+ * The queue mixes partitions; records do not. So up to a batch of messages is taken at once (never
+ * waiting for more), and each poll picks one partition's out of it, in order.
  * Steady state allocates nothing here: records objects are pooled.
  */
 #include "source/kafka_source.h"
@@ -388,7 +389,8 @@ static bool same_split(const rd_kafka_message_t *a, const rd_kafka_message_t *b)
     return a->partition == b->partition && a->rkt == b->rkt;
 }
 
-/* Takes the first message's partition out of the chunk, up to an event of it; the others stay in order. */
+/* Takes the first message's partition out of the chunk, up to an event of it; the others stay in
+ * order. */
 static void gather(struct wr_reader *r, struct wr_kafka_split *split, struct wr_poll *out)
 {
     struct kafka_records *records = take_records(r, split->index);
@@ -465,9 +467,10 @@ static wr_status step(struct wr_reader *r, struct wr_poll *out, struct wr_error 
     return status;
 }
 
-/* In batches librdkafka (2.8 to 2.12) counts an end-of-partition event as a message: its own position then lies one too far, and
- * when a group's rebalance pauses and resumes a partition, the next message is skipped (or out of range). One by one it
- * does not. Without a group nothing is ever resumed, and batches cost less. */
+/* In batches librdkafka (2.8 to 2.12) counts an end-of-partition event as a message: its own
+ * position then lies one too far, and when a group's rebalance pauses and resumes a partition, the
+ * next message is skipped (or out of range). One by one it does not. Without a group nothing is
+ * ever resumed, and batches cost less. */
 static bool refill(struct wr_reader *r)
 {
     if (r->source->group == NULL) {

@@ -5,13 +5,14 @@
  *   kafka_assign.c  topics and partitions -> splits with a start and an end; groups
  *   kafka_reader.c  a worker's queue -> records
  *
- * One client per source. Each worker has a queue; a partition's queue is forwarded to its worker's before the partition is
- * assigned, so that no message is ever seen elsewhere. A queue's eventfd wakes the worker's loop.
- * A split is a partition: it keeps its number and its worker also when it is revoked and comes back.
+ * One client per source. Each worker has a queue; a partition's queue is forwarded to its worker's
+ * before the partition is assigned, so that no message is ever seen elsewhere. A queue's eventfd
+ * wakes the worker's loop. A split is a partition: it keeps its number and its worker also when it
+ * is revoked and comes back.
  *
- * Threads: librdkafka's own threads stay behind its queues (only the log callback runs on them). Control runs
- * open, tick (callbacks: rebalance, errors), commit, lag, close. What control and workers share is under `lock`; fields of a
- * split marked "reader" are its reader's alone.
+ * Threads: librdkafka's own threads stay behind its queues (only the log callback runs on them).
+ * Control runs open, tick (callbacks: rebalance, errors), commit, lag, close. What control and
+ * workers share is under `lock`; fields of a split marked "reader" are its reader's alone.
  */
 #ifndef WR_SOURCE_KAFKA_SOURCE_H
 #define WR_SOURCE_KAFKA_SOURCE_H
@@ -95,7 +96,8 @@ WR_NODISCARD wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t *
 WR_NODISCARD wr_status wr_kafka_discover(struct wr_source *s, int timeout_ms,
                                          rd_kafka_topic_partition_list_t **list,
                                          struct wr_error *err);
-/* Gives the partitions splits, starts and ends, forwards their queues and assigns them. later: found after the start. */
+/* Gives the partitions splits, starts and ends, forwards their queues and assigns them. later:
+ * found after the start. */
 WR_NODISCARD wr_status wr_kafka_assign(struct wr_source *s,
                                        rd_kafka_topic_partition_list_t *list, bool later,
                                        struct wr_error *err);

@@ -1,10 +1,12 @@
-/* nexmark.c: the connector 'nexmark': the auction benchmark's persons, auctions and bids in one wide stream.
+/* nexmark.c: the connector 'nexmark': the auction benchmark's persons, auctions and bids in one
+ * wide stream.
  *
- * Proportions, ids, hot keys and prices follow the reference generator (Apache Beam, NEXMark): of 50 events one is a
- * person, three are auctions, 46 bids; half of the bids go to a hot auction, three quarters come from a hot bidder
- * and three quarters of the auctions from a hot seller. A row has the columns of its kind; the others are NULL.
- * Each value is a function of (seed, event number, column): what a query selects changes nothing, and neither do splits,
- * batches or time. Event time is the intended time.
+ * Proportions, ids, hot keys and prices follow the reference generator (Apache Beam, NEXMark): of
+ * 50 events one is a person, three are auctions, 46 bids; half of the bids go to a hot auction,
+ * three quarters come from a hot bidder and three quarters of the auctions from a hot seller. A row
+ * has the columns of its kind; the others are NULL. Each value is a function of (seed, event
+ * number, column): what a query selects changes nothing, and neither do splits, batches or time.
+ * Event time is the intended time.
  */
 #include "source/connectors.h"
 
@@ -366,7 +368,8 @@ static wr_status nexmark_open(struct wr_source **out, const struct wr_source_env
     s->column_of = wr_calloc(scan->count + 1, sizeof *s->column_of);
     for (uint32_t c = 0; c < scan->count; c++) {
         const struct wr_field *field = &scan->fields[c];
-        const int32_t own = field->path == NULL ? -1 : wr_schema_find(&nexmark_columns, field->name);
+        const int32_t own =
+            field->path == NULL ? -1 : wr_schema_find(&nexmark_columns, field->name);
         s->column_of[c] = own < 0 ? COLUMNS : (enum column)own;
     }
     if (wr_generator_open(&s->generator, env, &nexmark_kind, s, err) != WR_OK) {

@@ -1,8 +1,8 @@
 /* pace.h: when generated rows are due: an open loop that never waits for the reader.
  *
- * Row n is intended for start + n / rate. What could not be taken in time is given late with its intended time: the
- * schedule is never moved (no coordinated omission). With rate 0 rows are due at once.
- * Row n belongs to split n % splits, as its row n / splits.
+ * Row n is intended for start + n / rate. What could not be taken in time is given late with its
+ * intended time: the schedule is never moved (no coordinated omission). With rate 0 rows are due at
+ * once. Row n belongs to split n % splits, as its row n / splits.
  * Threads: read-only after wr_pace_start.
  */
 #ifndef WR_SOURCE_PACE_H

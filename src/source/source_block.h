@@ -1,8 +1,11 @@
-/* source_block.h: counted buffers that records borrow their bytes from, and the pool that bounds them.
+/* source_block.h: counted buffers that records borrow their bytes from, and the pool that bounds
+ * them.
  *
- * Ownership: a block lives as long as somebody holds a reference; refs is a plain number of the worker that owns
- * the reader. A block of a pool goes back to it, one without (too long a line, an HTTP body) is freed.
- * Threads: one at a time; a block without a pool may be made on another thread and handed over whole.
+ * Ownership: a block lives as long as somebody holds a reference; refs is a plain number of the
+ * worker that owns the reader. A block of a pool goes back to it, one without (too long a line, an
+ * HTTP body) is freed.
+ * Threads: one at a time; a block without a pool may be made on another thread and handed over
+ * whole.
  */
 #ifndef WR_SOURCE_BLOCK_H
 #define WR_SOURCE_BLOCK_H
@@ -36,7 +39,8 @@ struct wr_block_pool {
 
 void wr_block_pool_init(struct wr_block_pool *pool, size_t block_bytes, size_t headroom,
                         uint32_t limit);
-void wr_block_pool_deinit(struct wr_block_pool *pool); /* all blocks are back; a zeroed one is fine */
+void wr_block_pool_deinit(struct wr_block_pool *pool); /* all blocks are back; a zeroed one is
+                                                        * fine */
 /* An empty block with one reference, or NULL when all are out (backpressure). */
 struct wr_block *wr_block_take(struct wr_block_pool *pool);
 /* An empty block without a pool. */

@@ -64,11 +64,12 @@ static size_t line_end(struct wr_cutter *c, const char *data, size_t bytes)
 
 /* ---- lines too long for a block ---- */
 
-/* More fields than any table has columns (WR_COLUMNS_MAX is far below, but a header may name more). */
+/* More fields than any table has columns (WR_COLUMNS_MAX is far below, but a header may name
+ * more). */
 #define CSV_MARKS (64u << 10)
 
-/* What makes sure that no decoder reads a cut line as a row: JSON has no raw line end and nothing after a value, CSV
- * no more fields than columns (an open quote stays open and is refused too). */
+/* What makes sure that no decoder reads a cut line as a row: JSON has no raw line end and nothing
+ * after a value, CSV no more fields than columns (an open quote stays open and is refused too). */
 static void mark_cut(struct wr_cutter *c)
 {
     struct wr_block *g = c->gathered;

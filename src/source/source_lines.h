@@ -1,13 +1,13 @@
 /* source_lines.h: cuts blocks of text into lines and lends them as records, without copying them.
  *
- * A line that begins in one block and ends in the next is moved once, into the headroom of the next one; one that is longer
- * than the headroom is gathered in a block of its own; one longer than bytes_max is cut to its first
- * WR_LINE_KEPT_BYTES and marked so that no decoder takes it for a row: it becomes one dead letter.
- * Lines end with \n or \r\n; the last one need not; empty lines are no records. In CSV a quoted field may hold line
- * ends (decode/csv.h).
+ * A line that begins in one block and ends in the next is moved once, into the headroom of the next
+ * one; one that is longer than the headroom is gathered in a block of its own; one longer than
+ * bytes_max is cut to its first WR_LINE_KEPT_BYTES and marked so that no decoder takes it for a
+ * row: it becomes one dead letter. Lines end with \n or \r\n; the last one need not; empty lines
+ * are no records. In CSV a quoted field may hold line ends (decode/csv.h).
  *
- * Ownership: the cutter holds a reference to the block that it is in; records hold one to theirs. Records go back to the
- * pool that they came from. Threads: one worker.
+ * Ownership: the cutter holds a reference to the block that it is in; records hold one to theirs.
+ * Records go back to the pool that they came from. Threads: one worker.
  * Invariants:
  *   (1) block->begin <= line <= seen <= block->end
  *   (2) bytes [line, seen) hold no line end
@@ -37,7 +37,8 @@ struct wr_line_records_pool {
 };
 
 void wr_line_records_pool_init(struct wr_line_records_pool *pool, uint32_t rows);
-void wr_line_records_pool_deinit(struct wr_line_records_pool *pool); /* none is out; zeroed is fine */
+void wr_line_records_pool_deinit(struct wr_line_records_pool *pool); /* none is out; zeroed is
+                                                                      * fine */
 
 struct wr_cutter {
     struct wr_line_records_pool *records;
@@ -65,8 +66,8 @@ static inline void wr_cutter_end(struct wr_cutter *cutter)
     cutter->ended = true;
 }
 
-/* Up to rows lines of the block, as records with one reference for the caller and refs to the block; NULL: feed it (or, after
- * wr_cutter_end, it is over). */
+/* Up to rows lines of the block, as records with one reference for the caller and refs to the
+ * block; NULL: feed it (or, after wr_cutter_end, it is over). */
 struct wr_records *wr_cutter_take(struct wr_cutter *cutter, uint32_t rows, int64_t timestamp_us);
 
 #endif
