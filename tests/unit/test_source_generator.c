@@ -82,7 +82,8 @@ static void print_rows(struct wr_buf *into, const struct wr_batch *b, const stru
     }
 }
 
-/* Reads a bounded generator to its end with batches of batch_rows; into: the rows, split by split. */
+/* Reads a bounded generator to its end with batches of batch_rows; into: the rows, split by
+ * split. */
 static uint64_t generate(struct harness *h, uint32_t batch_rows, struct wr_buf *into)
 {
     h->env.batch_rows = batch_rows;

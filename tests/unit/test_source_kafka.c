@@ -2,7 +2,8 @@
 
 #include <criterion/criterion.h>
 
-/* Options alone: no broker is asked. The connector's work is tested against a real one in tests/e2e. */
+/* Options alone: no broker is asked. The connector's work is tested against a real one in
+ * tests/e2e. */
 static wr_status check(const char *name, const char *value, struct harness *h, uint32_t *at)
 {
     const char *const pairs[] = { "brokers", "127.0.0.1:1", "topic", "a, ^b.*", name, value, NULL };
