@@ -121,23 +121,18 @@ size_t wr_table_bytes(const struct wr_table *table)
     return bytes;
 }
 
-uint64_t wr_table_hash_slow(const struct wr_table_shape *shape, const uint64_t *image)
+uint64_t wr_table_hash_slow(uint32_t views, uint32_t words, const uint64_t *image)
 {
     uint64_t h = 0x9e3779b97f4a7c15ULL;
-    uint32_t word = 0;
-    for (uint32_t v = 0; v < shape->view_count; v++, word += 2) {
+    for (uint32_t v = 0; v < views; v++) {
         struct wr_view view;
-        memcpy(&view, image + word, sizeof view);
-        uint64_t second = image[word + 1];
-        if (view.bytes > WR_VIEW_INLINE_BYTES) {
-            second = wr_hash_bytes_raw(view.data, view.bytes);
-        }
-        h = wr_table_mum(image[word] ^ h, second ^ 0xe7037ed1a0b428dbULL);
+        memcpy(&view, image + 2 * (size_t)v, sizeof view);
+        const uint64_t second = view.bytes > WR_VIEW_INLINE_BYTES
+                                    ? wr_hash_bytes_raw(view.data, view.bytes)
+                                    : image[2 * v + 1];
+        h = wr_table_hash_view(h, image[2 * v], second);
     }
-    for (; word < shape->key_words; word++) {
-        h = wr_table_mum(image[word] ^ h, 0xa0761d6478bd642fULL);
-    }
-    return wr_table_mum(h, 0x8ebc6af09c88c6e3ULL) & wr_hash_mask;
+    return wr_table_hash_close(views, words, image, h);
 }
 
 bool wr_table_key_equal_slow(const struct wr_table_shape *shape, const uint8_t *row,

@@ -70,23 +70,45 @@ static inline uint64_t wr_table_mum(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Hash of a key's image: the same on every worker, for it also names the shard. */
-uint64_t wr_table_hash_slow(const struct wr_table_shape *shape, const uint64_t *image);
+/* Hash of a key's image: the same on every worker, for it also names the shard. The views'
+ * products do not wait for each other; the rotation keeps their places apart. Constants for views
+ * and words make a straight line of it. */
+uint64_t wr_table_hash_slow(uint32_t views, uint32_t words, const uint64_t *image);
+
+static inline __attribute__((always_inline)) uint64_t
+wr_table_hash_close(uint32_t views, uint32_t words, const uint64_t *image, uint64_t h)
+{
+    for (uint32_t word = 2 * views; word < words; word++) {
+        h = wr_table_mum(image[word] ^ h, 0xa0761d6478bd642fULL);
+    }
+    if (views == 0 || words == 2 * views) {
+        h = wr_table_mum(h, 0x8ebc6af09c88c6e3ULL);
+    }
+    return h & wr_hash_mask;
+}
+
+static inline uint64_t wr_table_hash_view(uint64_t h, uint64_t first, uint64_t second)
+{
+    return (h << 29 | h >> 35) ^
+           wr_table_mum(first ^ 0x589965cc75374cc3ULL, second ^ 0xe7037ed1a0b428dbULL);
+}
+
+static inline __attribute__((always_inline)) uint64_t
+wr_table_hash_of(uint32_t views, uint32_t words, const uint64_t *image)
+{
+    uint64_t h = 0x9e3779b97f4a7c15ULL;
+    for (uint32_t v = 0; v < views; v++) {
+        if ((uint32_t)image[2 * v] > WR_VIEW_INLINE_BYTES) {
+            return wr_table_hash_slow(views, words, image);
+        }
+        h = wr_table_hash_view(h, image[2 * v], image[2 * v + 1]);
+    }
+    return wr_table_hash_close(views, words, image, h);
+}
 
 static inline uint64_t wr_table_hash(const struct wr_table_shape *shape, const uint64_t *image)
 {
-    uint64_t h = 0x9e3779b97f4a7c15ULL;
-    uint32_t word = 0;
-    for (uint32_t v = 0; v < shape->view_count; v++, word += 2) {
-        if ((uint32_t)image[word] > WR_VIEW_INLINE_BYTES) {
-            return wr_table_hash_slow(shape, image);
-        }
-        h = wr_table_mum(image[word] ^ h, image[word + 1] ^ 0xe7037ed1a0b428dbULL);
-    }
-    for (; word < shape->key_words; word++) {
-        h = wr_table_mum(image[word] ^ h, 0xa0761d6478bd642fULL);
-    }
-    return wr_table_mum(h, 0x8ebc6af09c88c6e3ULL) & wr_hash_mask;
+    return wr_table_hash_of(shape->view_count, shape->key_words, image);
 }
 
 static inline uint8_t *wr_table_row(const struct wr_table *table, uint32_t number)
@@ -111,19 +133,27 @@ static inline void wr_store_u64(void *to, uint64_t word)
     memcpy(to, &word, 8);
 }
 
-static inline bool wr_table_key_equal(const struct wr_table_shape *shape, const uint8_t *row,
-                                      const uint64_t *image)
+/* Constants for views and words make a straight line of it. */
+static inline __attribute__((always_inline)) bool
+wr_table_key_equal_of(uint32_t views, uint32_t words, const struct wr_table_shape *shape,
+                      const uint8_t *row, const uint64_t *image)
 {
     const uint8_t *key = row + shape->key_offset;
-    const uint32_t last = shape->key_words - 1;
+    const uint32_t last = words - 1;
     uint64_t differs = (wr_load_u64(key + 8 * (size_t)last) ^ image[last]) & shape->last_mask;
     for (uint32_t w = 0; w < last; w++) {
         differs |= wr_load_u64(key + 8 * (size_t)w) ^ image[w];
     }
-    if (differs == 0) {
+    if (__builtin_expect(differs == 0, 1)) {
         return true;
     }
-    return shape->view_count > 0 && wr_table_key_equal_slow(shape, row, image);
+    return views > 0 && wr_table_key_equal_slow(shape, row, image);
+}
+
+static inline bool wr_table_key_equal(const struct wr_table_shape *shape, const uint8_t *row,
+                                      const uint64_t *image)
+{
+    return wr_table_key_equal_of(shape->view_count, shape->key_words, shape, row, image);
 }
 
 /* The row of a key, or NULL. number (may be NULL) gets its row number. */

@@ -22,11 +22,9 @@ static void scratch_create(struct wr_window *w)
 {
     const size_t n = WR_BATCH_ROWS_MAX;
     w->rows = wr_malloc(n * sizeof *w->rows);
-    w->order = wr_malloc(n * sizeof *w->order);
-    w->sub = wr_malloc(n * sizeof *w->sub);
+    w->runs = wr_malloc(n * sizeof *w->runs);
     w->images = wr_calloc(n * w->shape.key_words, sizeof *w->images);
     w->hashes = wr_malloc(n * sizeof *w->hashes);
-    w->cells = wr_malloc(n * sizeof(*w->cells));
     w->states = wr_malloc(n * sizeof(*w->states));
     w->agg_rows = wr_malloc(n * sizeof *w->agg_rows);
     w->agg_states = wr_malloc(n * sizeof(*w->agg_states));
@@ -36,11 +34,9 @@ static void scratch_create(struct wr_window *w)
 static void scratch_destroy(struct wr_window *w)
 {
     free(w->rows);
-    free(w->order);
-    free(w->sub);
+    free(w->runs);
     free(w->images);
     free(w->hashes);
-    free(w->cells);
     free(w->states);
     free(w->agg_rows);
     free(w->agg_states);
@@ -118,62 +114,6 @@ static uint32_t live_rows(struct wr_window *w, const struct wr_batch *batch)
     return live;
 }
 
-/* The cell of each row; neighbours mostly share one. */
-static void find_cells(struct wr_window *w, struct wr_side *side, uint32_t count)
-{
-    struct wr_cell *cell = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t row = w->rows[i];
-        if (cell == NULL || cell->order != w->order[row] || cell->sub != w->sub[row]) {
-            cell = wr_cell_get(w, side, w->order[row], w->sub[row]);
-        }
-        w->cells[i] = cell;
-    }
-}
-
-/* With many keys index slots and rows miss the cache: both are asked for some rows ahead, the slot
- * first. */
-static inline void prefetch_ahead(const struct wr_window *w, uint32_t at, uint32_t count)
-{
-    enum { SLOT = 16, ROW = 8, LARGE_LOG2 = 12 };
-    if (at + SLOT < count) {
-        const struct wr_table *table = &w->cells[at + SLOT]->table;
-        if (table->index_log2 > LARGE_LOG2) {
-            const uint32_t top = (uint32_t)(w->hashes[at + SLOT] >> 32);
-            __builtin_prefetch(table->index + (top >> (32 - table->index_log2)));
-        }
-    }
-    if (at + ROW < count) {
-        const struct wr_table *table = &w->cells[at + ROW]->table;
-        if (table->index_log2 > LARGE_LOG2) {
-            const uint32_t top = (uint32_t)(w->hashes[at + ROW] >> 32);
-            const uint32_t entry = table->index[top >> (32 - table->index_log2)];
-            const uint32_t number = entry & ((1u << table->index_log2) - 1);
-            if (number != 0) {
-                __builtin_prefetch(wr_table_row(table, number - 1));
-            }
-        }
-    }
-}
-
-/* Finds or makes each row's state; returns how many were made. */
-static uint32_t find_states(struct wr_window *w, uint32_t count)
-{
-    const uint32_t words = w->shape.key_words;
-    const uint64_t *image = w->images;
-    const uint64_t *const hashes = w->hashes;
-    struct wr_cell *const *const cells = w->cells;
-    uint8_t **const states = w->states;
-    uint32_t made_count = 0;
-    for (uint32_t i = 0; i < count; i++, image += words) {
-        bool made;
-        prefetch_ahead(w, i, count);
-        states[i] = wr_table_get(&cells[i]->table, image, hashes[i], &made);
-        made_count += made;
-    }
-    return made_count;
-}
-
 void wr_window_push(struct wr_window *w, struct wr_batch *batch)
 {
     struct wr_exec *exec = w->exec;
@@ -187,8 +127,7 @@ void wr_window_push(struct wr_window *w, struct wr_batch *batch)
         if (w->plan->kind == WR_WINDOW_SESSION) {
             wr_session_add_rows(w, side, count);
         } else {
-            find_cells(w, side, count);
-            const uint32_t made = find_states(w, count);
+            const uint32_t made = wr_window_find(w, side, count);
             w->local_keys += side == &w->local ? made : 0;
         }
         wr_window_update(w, batch, count);

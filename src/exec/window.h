@@ -21,6 +21,20 @@
 
 #define WR_CELL_CACHE 64u
 
+/* Runs CALL(views, words) for a shape, with constants where keys are of a common kind: one or two
+ * columns of up to 8 bytes, or one or two texts, with or without NULLs. */
+#define WR_KEY_SHAPES(SHAPE, CALL)                                                                 \
+    switch ((SHAPE)->view_count << 16 | (SHAPE)->key_words) {                                      \
+    case 1: CALL(0, 1); break;                                                                     \
+    case 2: CALL(0, 2); break;                                                                     \
+    case 3: CALL(0, 3); break;                                                                     \
+    case 1 << 16 | 2: CALL(1, 2); break;                                                           \
+    case 1 << 16 | 3: CALL(1, 3); break;                                                           \
+    case 2 << 16 | 4: CALL(2, 4); break;                                                           \
+    case 2 << 16 | 5: CALL(2, 5); break;                                                           \
+    default: CALL((SHAPE)->view_count, (SHAPE)->key_words);                                        \
+    }
+
 /* order sorts cells by close time: TUMBLE: window number; HOP: first window, sub: slice; INHERIT:
  * window_end, sub: window_start. */
 struct wr_cell {
@@ -89,6 +103,14 @@ struct wr_window_emission {
     uint32_t good_count;
 };
 
+/* Neighbouring rows of a batch that fall into one cell. */
+struct wr_window_run {
+    int64_t order;
+    int64_t sub;
+    uint32_t end;  /* its rows are window->rows[end of the run before .. end) */
+    uint32_t last; /* number of its last row */
+};
+
 struct wr_window {
     struct wr_exec *exec;
     struct wr_op *op;
@@ -124,14 +146,12 @@ struct wr_window {
     struct wr_buf blob;
     uint64_t *blob_row; /* scratch: an aligned copy of a row */
 
-    /* Scratch of a push, indexed by the row's number (order, sub) or by its place among the live
-     * ones. */
+    /* Scratch of a push, indexed by the row's place among the live ones. */
     uint32_t *rows;
-    int64_t *order;
-    int64_t *sub;
+    struct wr_window_run *runs; /* SESSION: none */
+    uint32_t run_count;
     uint64_t *images; /* key_words per row */
     uint64_t *hashes;
-    struct wr_cell **cells;
     uint8_t **states;
     uint32_t *agg_rows;
     uint8_t **agg_states;
@@ -149,15 +169,15 @@ int64_t wr_window_oldest_us(const struct wr_window *window); /* exec.h, wr_exec_
 uint64_t wr_window_open_keys(const struct wr_window *window);
 uint64_t wr_window_state_bytes(const struct wr_window *window);
 
-/* window_judge.c: which rows count, and in which cell (order, sub). Narrows window->rows; returns
- * the count. */
+/* window_judge.c: which rows count, and in which cells. Narrows window->rows, makes window->runs;
+ * returns the count. */
 uint32_t wr_window_judge(struct wr_window *window, const struct wr_batch *batch, uint32_t count);
 
 /* window_key.c */
 wr_status wr_window_layout(struct wr_window *window, struct wr_error *err);
 uint32_t wr_window_evaluate(struct wr_window *window, const struct wr_batch *batch,
                             uint32_t count);
-void wr_window_images(struct wr_window *window, uint32_t count);
+void wr_window_images(struct wr_window *window, uint32_t count); /* and hashes */
 void wr_window_update(struct wr_window *window, const struct wr_batch *batch, uint32_t count);
 
 /* window_cell.c */
@@ -169,6 +189,9 @@ void wr_queue_insert(struct wr_cell_queue *queue, struct wr_cell *cell, bool by_
 struct wr_cell *wr_queue_pop(struct wr_cell_queue *queue);
 int64_t wr_cell_close_us(const struct wr_window *window, int64_t order);
 void wr_side_deinit(struct wr_window *window, struct wr_side *side);
+
+/* window_find.c: each row's state, found or made; returns how many were made. */
+uint32_t wr_window_find(struct wr_window *window, struct wr_side *side, uint32_t count);
 
 /* window_hop.c */
 bool wr_hop_step(struct wr_window *window, int64_t limit, uint32_t *budget);

@@ -37,33 +37,42 @@ static const char *time_name(const struct wr_window *window)
     return input->schema.fields[window->plan->time_column].name;
 }
 
-/* Dead-letters rows without a usable event time; finds the range of the others. */
-static uint32_t check_times(struct wr_window *window, const struct wr_batch *batch, uint32_t count,
-                            int64_t *lowest, int64_t *highest)
+/* Dead-letters rows without a usable event time. */
+static uint32_t drop_unusable(struct wr_window *window, const struct wr_batch *batch,
+                              uint32_t count)
 {
     const struct wr_column *column = &batch->columns[window->plan->time_column];
     const int64_t *time = column->values;
     uint32_t *rows = window->rows;
-    int64_t low = INT64_MAX;
-    int64_t high = INT64_MIN;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t row = rows[i];
-        const int64_t t = time[row];
         const bool null = wr_column_is_null(column, row);
-        if (__builtin_expect(null || !in_range(t), 0)) {
+        if (__builtin_expect(null || !in_range(time[row]), 0)) {
             wr_exec_fault(window->exec, window->op, batch, row,
                           null ? "no event time" : "event time is out of range",
                           time_name(window));
             continue;
         }
         rows[kept++] = row;
-        low = t < low ? t : low;
-        high = t > high ? t : high;
     }
-    *lowest = low;
-    *highest = high;
     return kept;
+}
+
+struct range {
+    int64_t low;
+    int64_t high;
+};
+
+static struct range range_of(const int64_t *time, const uint32_t *rows, uint32_t count)
+{
+    struct range range = { INT64_MAX, INT64_MIN };
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t t = time[rows[i]];
+        range.low = t < range.low ? t : range.low;
+        range.high = t > range.high ? t : range.high;
+    }
+    return range;
 }
 
 /* The first window (by number) that a slice (by number) lies in. */
@@ -78,81 +87,92 @@ static int64_t first_open(const struct wr_window *w, int64_t wm, int64_t latenes
     return floor_div(wm - lateness - w->plan->offset_us - w->size_us, w->slide_us) + 1;
 }
 
-/* Places one row whose slice is known; false when it is late. */
-static bool place(struct wr_window *w, const struct wr_batch *batch, uint32_t row, int64_t slice)
-{
-    const int64_t since = w->time[row] - w->plan->offset_us;
-    const int64_t first = first_window(w, slice);
-    const int64_t last = floor_div(since, w->slide_us);
-    const int64_t wm = wm_of(batch, row);
-    const int64_t lateness = batch->origin.lateness_us;
-    w->sub[row] = slice;
-    w->order[row] = first;
-    if (wm == WR_TIME_MIN || batch->origin.source == UINT32_MAX) {
-        return true;
-    }
-    const int64_t last_end = w->plan->offset_us + last * w->slide_us + w->size_us;
-    if (last_end + lateness <= wm) {
-        wr_exec_late(w->exec, w->op, row, wm_distance(wm, last_end + lateness));
-        return false;
-    }
-    const int64_t open = first_open(w, wm < -TIME_LIMIT ? -TIME_LIMIT : wm, lateness);
-    if (open > first) {
-        w->order[row] = open;
-        wr_exec_count_partly_late(w->exec, w->op, row);
-    }
-    return true;
-}
+/* What all times of one slice have in common: they lie in the same windows. */
+struct slice {
+    int64_t number;
+    int64_t begin;
+    int64_t first;     /* window */
+    int64_t first_end; /* lateness included, as last_end */
+    int64_t last_end;
+};
 
-/* Can no row be late, not even for its first window? */
-static bool nobody_late(const struct wr_window *w, const struct wr_batch *batch, int64_t lowest)
-{
-    const int64_t wm = batch->origin.wm_high;
-    if (batch->origin.source == UINT32_MAX || wm == WR_TIME_MIN) {
-        return true;
-    }
-    const int64_t slice = floor_div(lowest - w->plan->offset_us, w->slice_us);
-    const int64_t first_end =
-        w->plan->offset_us + first_window(w, slice) * w->slide_us + w->size_us;
-    return first_end + batch->origin.lateness_us > wm;
-}
-
-/* All rows in time: their cells, remembering the last slice, because neighbours share it. */
-static void place_all(struct wr_window *w, uint32_t count, int64_t lowest, int64_t highest)
+static struct slice slice_at(const struct wr_window *w, int64_t time, int64_t lateness)
 {
     const int64_t offset = w->plan->offset_us;
-    int64_t slice = floor_div(lowest - offset, w->slice_us);
-    int64_t first = first_window(w, slice);
-    int64_t begin = offset + slice * w->slice_us;
-    const bool one = highest < begin + w->slice_us;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t row = w->rows[i];
-        if (!one && (uint64_t)(w->time[row] - begin) >= (uint64_t)w->slice_us) {
-            slice = floor_div(w->time[row] - offset, w->slice_us);
-            first = first_window(w, slice);
-            begin = offset + slice * w->slice_us;
-        }
-        w->order[row] = first;
-        w->sub[row] = slice;
-    }
+    struct slice slice;
+    slice.number = floor_div(time - offset, w->slice_us);
+    slice.begin = offset + slice.number * w->slice_us;
+    slice.first = first_window(w, slice.number);
+    slice.first_end = offset + slice.first * w->slide_us + w->size_us + lateness;
+    slice.last_end =
+        offset + floor_div(time - offset, w->slide_us) * w->slide_us + w->size_us + lateness;
+    return slice;
 }
 
-static uint32_t judge_sliced(struct wr_window *w, const struct wr_batch *batch, uint32_t count,
-                             int64_t lowest, int64_t highest)
+/* The row at place `at` belongs to a cell: the last run's, or one of its own. */
+static inline void put(struct wr_window *w, int64_t order, int64_t sub, uint32_t at)
 {
-    if (nobody_late(w, batch, lowest)) {
-        place_all(w, count, lowest, highest);
-        return count;
+    struct wr_window_run *run = &w->runs[w->run_count];
+    if (w->run_count > 0 && run[-1].order == order && run[-1].sub == sub) {
+        run--;
+    } else {
+        w->run_count++;
+        run->order = order;
+        run->sub = sub;
     }
+    run->end = at + 1;
+    run->last = w->rows[at];
+}
+
+/* Some row may be late, at least for its first window. */
+static uint32_t judge_each(struct wr_window *w, const struct wr_batch *batch, uint32_t count)
+{
+    const int64_t lateness = batch->origin.lateness_us;
+    struct slice slice = slice_at(w, w->time[w->rows[0]], lateness);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t row = w->rows[i];
-        const int64_t slice = floor_div(w->time[row] - w->plan->offset_us, w->slice_us);
-        if (place(w, batch, row, slice)) {
-            w->rows[kept++] = row;
+        const int64_t wm = wm_of(batch, row);
+        if ((uint64_t)(w->time[row] - slice.begin) >= (uint64_t)w->slice_us) {
+            slice = slice_at(w, w->time[row], lateness);
         }
+        int64_t order = slice.first;
+        if (slice.last_end <= wm) {
+            wr_exec_late(w->exec, w->op, row, wm_distance(wm, slice.last_end));
+            continue;
+        }
+        if (slice.first_end <= wm) {
+            order = first_open(w, wm < -TIME_LIMIT ? -TIME_LIMIT : wm, lateness);
+            wr_exec_count_partly_late(w->exec, w->op, row);
+        }
+        w->rows[kept++] = row;
+        put(w, order, slice.number, kept - 1);
     }
     return kept;
+}
+
+static uint32_t judge_sliced(struct wr_window *w, const struct wr_batch *batch, uint32_t count,
+                             struct range range)
+{
+    const int64_t wm =
+        batch->origin.source == UINT32_MAX ? WR_TIME_MIN : batch->origin.wm_high;
+    struct slice slice = slice_at(w, range.low, batch->origin.lateness_us);
+    if (slice.first_end <= wm) {
+        return judge_each(w, batch, count);
+    }
+    const uint64_t width = (uint64_t)w->slice_us;
+    if ((uint64_t)(range.high - slice.begin) < width) { /* most batches */
+        put(w, slice.first, slice.number, count - 1);
+        return count;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t time = w->time[w->rows[i]];
+        if ((uint64_t)(time - slice.begin) >= width) {
+            slice = slice_at(w, time, 0);
+        }
+        put(w, slice.first, slice.number, i);
+    }
+    return count;
 }
 
 static uint32_t judge_session(struct wr_window *w, const struct wr_batch *batch, uint32_t count,
@@ -180,24 +200,27 @@ static void place_inherited(struct wr_window *w, const struct wr_batch *batch, u
     const int64_t *end = batch->columns[w->plan->end_column].values;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t row = w->rows[i];
-        w->order[row] = end[row];
-        w->sub[row] = w->time[row];
+        put(w, end[row], w->time[row], i);
     }
 }
 
 uint32_t wr_window_judge(struct wr_window *w, const struct wr_batch *batch, uint32_t count)
 {
-    int64_t lowest;
-    int64_t highest;
-    w->time = batch->columns[w->plan->time_column].values;
-    count = check_times(w, batch, count, &lowest, &highest);
+    const struct wr_column *column = &batch->columns[w->plan->time_column];
+    w->time = column->values;
+    w->run_count = 0;
+    struct range range = range_of(w->time, w->rows, count);
+    if (column->validity != NULL || !in_range(range.low) || !in_range(range.high)) {
+        count = drop_unusable(w, batch, count);
+        range = range_of(w->time, w->rows, count);
+    }
     if (count == 0) {
         return 0;
     }
     switch (w->plan->kind) {
     case WR_WINDOW_TUMBLE:
-    case WR_WINDOW_HOP: return judge_sliced(w, batch, count, lowest, highest);
-    case WR_WINDOW_SESSION: return judge_session(w, batch, count, lowest);
+    case WR_WINDOW_HOP: return judge_sliced(w, batch, count, range);
+    case WR_WINDOW_SESSION: return judge_session(w, batch, count, range.low);
     case WR_WINDOW_INHERIT: place_inherited(w, batch, count); break;
     }
     return count;

@@ -250,6 +250,21 @@ static void image_nulls(const struct wr_window *w, const struct wr_window_key *k
     }
 }
 
+static inline __attribute__((always_inline)) void
+hash_rows(uint32_t views, uint32_t words, const uint64_t *images, uint64_t *hashes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        hashes[i] = wr_table_hash_of(views, words, images + (size_t)i * words);
+    }
+}
+
+static void hash_all(struct wr_window *w, uint32_t count)
+{
+#define HASH(VIEWS, WORDS) hash_rows(VIEWS, WORDS, w->images, w->hashes, count)
+    WR_KEY_SHAPES(&w->shape, HASH)
+#undef HASH
+}
+
 void wr_window_images(struct wr_window *w, uint32_t count)
 {
     const uint32_t words = w->shape.key_words;
@@ -272,10 +287,7 @@ void wr_window_images(struct wr_window *w, uint32_t count)
             image_nulls(w, &w->keys[k], count);
         }
     }
-    uint64_t *const hashes = w->hashes;
-    for (uint32_t i = 0; i < count; i++) {
-        hashes[i] = wr_table_hash(&w->shape, images + (size_t)i * words);
-    }
+    hash_all(w, count);
 }
 
 /* ---- states ---- */
