@@ -1,6 +1,5 @@
 #include "main/load.h"
 
-#include "base/heap.h"
 #include "base/limits.h"
 #include <errno.h>
 #include <stdio.h>
@@ -17,17 +16,15 @@ bool wr_overrides_set(struct wr_overrides *overrides, const char *name, const ch
     return true;
 }
 
-bool wr_overrides_add(struct wr_overrides *overrides, const char *text)
+bool wr_overrides_add(struct wr_overrides *overrides, char *text)
 {
-    const char *equals = strchr(text, '=');
+    char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) {
         fprintf(stderr, "weir: --set takes NAME=VALUE, not \"%s\"\n", text);
         return false;
     }
-    /* Lives until the process ends, like argv. */
-    char *name = wr_strdup(text);
-    name[equals - text] = '\0';
-    return wr_overrides_set(overrides, name, equals + 1);
+    *equals = '\0';
+    return wr_overrides_set(overrides, text, equals + 1);
 }
 
 static wr_status read_all(FILE *file, const char *name, struct wr_buf *text, struct wr_error *err)

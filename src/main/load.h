@@ -11,8 +11,8 @@ struct wr_overrides {
     uint32_t count;
 };
 
-/* text "name=value"; false (with a message printed) when it is not. */
-bool wr_overrides_add(struct wr_overrides *overrides, const char *text);
+/* text "name=value", of argv: it is cut at the equals sign and kept; false (with a message printed) when it is not. */
+bool wr_overrides_add(struct wr_overrides *overrides, char *text);
 bool wr_overrides_set(struct wr_overrides *overrides, const char *name, const char *value);
 
 /* path "-": standard input. text holds the SQL and must outlive the plan. */

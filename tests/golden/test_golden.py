@@ -13,7 +13,7 @@ import pytest
 
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
 ROOT = CASES.parent.parent.parent
-WEIR = pathlib.Path(os.environ.get("WEIR", ROOT / "build" / "weir"))
+WEIR = pathlib.Path(os.environ.get("WEIR_BIN") or ROOT / "build" / "weir").resolve()
 REFRESH = os.environ.get("WEIR_GOLDEN_REFRESH") == "1"
 SECRET = "hunter2"
 SQL = sorted(CASES.glob("*.sql"))
