@@ -40,6 +40,16 @@ static wr_status open_expressions(struct wr_scan *scan, struct wr_error *err)
     return WR_OK;
 }
 
+static bool feeds(const struct wr_plan_sink *sink, uint32_t source)
+{
+    for (uint32_t i = 0; i < sink->source_count; i++) {
+        if (sink->sources[i] == source) {
+            return sink->feed == WR_FEED_QUERY;
+        }
+    }
+    return false;
+}
+
 wr_status wr_scan_open(struct wr_scan *scan, struct wr_worker *worker, uint32_t source,
                        struct wr_error *err)
 {
@@ -50,6 +60,10 @@ wr_status wr_scan_open(struct wr_scan *scan, struct wr_worker *worker, uint32_t 
     scan->ops = p->source_ops[source];
     scan->passed_us = WR_TIME_MIN;
     scan->header_split = UINT32_MAX;
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        scan->feeds_rows = scan->feeds_rows ||
+                           (feeds(&p->plan->sinks[k], source) && !p->plan->sinks[k].windowed);
+    }
     scan->pool = wr_batch_pool_create(&scan->plan->scan, p->config.batch_rows, pool_limit(p));
     if (!scan->ops->makes_columns) {
         WR_TRY_IN(open_decoder(scan, &scan->plan->scan, &scan->decoder, err), err, "source \"%s\"",
@@ -95,16 +109,6 @@ void wr_scan_close(struct wr_scan *scan)
 }
 
 /* ---- splits ---- */
-
-static bool feeds(const struct wr_plan_sink *sink, uint32_t source)
-{
-    for (uint32_t i = 0; i < sink->source_count; i++) {
-        if (sink->sources[i] == source) {
-            return sink->feed == WR_FEED_QUERY;
-        }
-    }
-    return false;
-}
 
 static struct wr_scan_split *split_at(struct wr_scan *scan, uint32_t index)
 {
@@ -491,6 +495,31 @@ static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
     wr_counter_add(&scan->counters->bytes, records->payload_bytes);
 }
 
+/* (5). Text by text in column order: the payload is still in this core's cache, what a sink worker reads later lies close
+ * together, and the source gets its messages back while they are warm (held until a sink had written them, librdkafka's
+ * memory cycled through DRAM: a fifth of the whole job's CPU). */
+static void own_texts(struct wr_batch *batch)
+{
+    for (uint32_t c = 0; c < batch->columns_count; c++) {
+        if (!wr_type_is_view(batch->columns[c].type)) {
+            continue;
+        }
+        struct wr_view *views = batch->columns[c].values;
+        size_t bytes = 0;
+        for (uint32_t i = 0; i < batch->rows; i++) {
+            bytes += views[i].bytes > WR_VIEW_INLINE_BYTES ? views[i].bytes : 0;
+        }
+        char *into = bytes > 0 ? wr_arena_alloc(&batch->arena, bytes) : NULL;
+        for (uint32_t i = 0; i < batch->rows; i++) {
+            if (views[i].bytes > WR_VIEW_INLINE_BYTES) {
+                memcpy(into, views[i].data, views[i].bytes);
+                views[i].data = into;
+                into += views[i].bytes;
+            }
+        }
+    }
+}
+
 /* One poll's rows. Takes the ready batch. */
 static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
 {
@@ -509,10 +538,21 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
     split->caught_up_since_ns = INT64_MAX;
     split->next_position = poll->next_position;
     count_read(scan, split, rows);
-    if (poll->records != NULL) {
-        decode_records(scan, split, batch, poll->records, now);
+    if (poll->records == NULL) {
+        push(scan, split, batch, now);
+        return rows;
     }
+    decode_records(scan, split, batch, poll->records, now);
+    if (scan->feeds_rows) {
+        own_texts(batch);
+    }
+    wr_batch_retain(batch);
     push(scan, split, batch, now);
+    if (scan->feeds_rows) {
+        wr_records_release(batch->records);
+        batch->records = NULL;
+    }
+    wr_batch_release(batch);
     return rows;
 }
 

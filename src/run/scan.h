@@ -8,6 +8,7 @@
  *   (2) rows that are bad (undecodable, too far ahead) never move a watermark
  *   (3) read == what the source gave; every bad row is counted as dead-lettered for each sink of the source
  *   (4) passed_us never falls; it is what exec was told last
+ *   (5) records are given back when the push returns: texts of batches that live on have been copied out of them
  */
 #ifndef WR_RUN_SCAN_H
 #define WR_RUN_SCAN_H
@@ -59,6 +60,7 @@ struct wr_scan {
     int64_t passed_us;
     int64_t newest_ingest_us; /* of the rows that moved the watermark last */
     bool watermark_moved;
+    bool feeds_rows; /* some sink takes rows as they are: batches outlive the push */
     bool finished;
     struct wr_source_counters *counters; /* the worker's */
 };

@@ -35,6 +35,9 @@ static void fail(struct wr_sink_slot *slot, struct wr_error *err)
 static void host_visible(void *ctx, int64_t ingest_us, uint64_t rows)
 {
     struct wr_sink_slot *slot = ctx;
+    if (ingest_us <= 0) {
+        return; /* released by the end of the input, not by an event */
+    }
     wr_histogram_record(&slot->result_us, wr_clock_now().wall_us - ingest_us, rows);
 }
 

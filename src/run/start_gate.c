@@ -2,7 +2,7 @@
 
 void wr_gate_init(struct wr_start_gate *gate, uint32_t parties)
 {
-    *gate = (struct wr_start_gate){ .parties = parties };
+    *gate = (struct wr_start_gate){ .parties = parties, .failed_at = WR_STAGE_COUNT_ };
     pthread_mutex_init(&gate->lock, NULL);
     pthread_cond_init(&gate->moved, NULL);
 }
@@ -17,8 +17,8 @@ bool wr_gate_pass(struct wr_start_gate *gate, enum wr_gate_stage stage, wr_statu
                   const struct wr_error *err)
 {
     pthread_mutex_lock(&gate->lock);
-    if (status != WR_OK && !gate->failed) {
-        gate->failed = true;
+    if (status != WR_OK && gate->failed_at == WR_STAGE_COUNT_) {
+        gate->failed_at = stage;
         gate->failure = *err;
     }
     if (++gate->arrived[stage] == gate->parties) {
@@ -27,7 +27,7 @@ bool wr_gate_pass(struct wr_start_gate *gate, enum wr_gate_stage stage, wr_statu
     while (gate->arrived[stage] < gate->parties) {
         pthread_cond_wait(&gate->moved, &gate->lock);
     }
-    const bool go = !gate->failed;
+    const bool go = gate->failed_at > stage;
     pthread_mutex_unlock(&gate->lock);
     return go;
 }

@@ -1,7 +1,8 @@
 /* start_gate.h: keeps the threads of a pipeline in step while they open and close what only they may touch.
  *
  * Opening: each thread and control pass the stages in order; nobody passes a stage before all have come. The first failure
- * is kept; from then on every wr_gate_pass says false, and the threads go to their end.
+ * is kept with its stage: that stage and later ones say false to everybody, earlier ones keep saying true to whoever is
+ * slow to leave them (else he would not come to the next, where the others wait for him).
  * Threads: all; one mutex and condition each.
  */
 #ifndef WR_RUN_START_GATE_H
@@ -22,7 +23,7 @@ struct wr_start_gate {
     pthread_cond_t moved;
     uint32_t parties;
     uint32_t arrived[WR_STAGE_COUNT_];
-    bool failed;
+    enum wr_gate_stage failed_at; /* WR_STAGE_COUNT_: nobody has failed */
     struct wr_error failure;
 };
 
