@@ -67,6 +67,17 @@ static uint32_t fitting_log2(uint32_t rows)
     return log2;
 }
 
+static void count_bytes(struct wr_table *table)
+{
+    size_t bytes = table->chunk_count * chunk_bytes(table->shape) +
+                   table->chunk_capacity * sizeof(uint8_t *) + table->texts.held_bytes;
+    if (table->index != NULL) {
+        bytes += (size_t)4 << table->index_log2;
+    }
+    table->shape->bytes += bytes - table->counted_bytes;
+    table->counted_bytes = bytes;
+}
+
 void wr_table_init(struct wr_table *table, struct wr_table_shape *shape)
 {
     memset(table, 0, sizeof *table);
@@ -92,9 +103,11 @@ void wr_table_empty(struct wr_table *table)
     table->index = NULL;
     table->index_log2 = 0;
     table->rows = 0;
+    shape->live -= table->live;
     table->live = 0;
     table->free_row = 0;
     wr_arena_reset(&table->texts);
+    count_bytes(table);
 }
 
 void wr_table_deinit(struct wr_table *table)
@@ -103,22 +116,10 @@ void wr_table_deinit(struct wr_table *table)
         return;
     }
     wr_table_empty(table);
+    table->shape->bytes -= table->counted_bytes;
     free(table->chunks);
     wr_arena_deinit(&table->texts);
     memset(table, 0, sizeof *table);
-}
-
-size_t wr_table_bytes(const struct wr_table *table)
-{
-    if (table->shape == NULL) {
-        return 0;
-    }
-    size_t bytes = table->chunk_count * chunk_bytes(table->shape) +
-                   table->chunk_capacity * sizeof(uint8_t *) + table->texts.held_bytes;
-    if (table->index != NULL) {
-        bytes += (size_t)4 << table->index_log2;
-    }
-    return bytes;
 }
 
 uint64_t wr_table_hash_slow(uint32_t views, uint32_t words, const uint64_t *image)
@@ -220,6 +221,33 @@ static uint64_t row_hash(const struct wr_table *table, uint32_t number, uint64_t
     return wr_table_hash(table->shape, image);
 }
 
+/* In the order of the rows, which is that of their texts too: by slots each would be a miss or two,
+ * a quarter of a second for a million. Slots are asked for some rows ahead. */
+static void index_all(struct wr_table *table)
+{
+    enum { AHEAD = 16 };
+    uint64_t image[table->shape->key_words];
+    uint64_t hashes[AHEAD];
+    uint32_t numbers[AHEAD];
+    const bool removes = table->shape->key_offset > 0;
+    uint32_t seen = 0;
+    for (uint32_t number = 0; number < table->rows; number++) {
+        if (removes && !wr_table_is_live(table, number)) {
+            continue;
+        }
+        const uint32_t at = seen++ % AHEAD;
+        if (seen > AHEAD) {
+            index_put(table, hashes[at], numbers[at]);
+        }
+        hashes[at] = row_hash(table, number, image);
+        numbers[at] = number;
+        __builtin_prefetch(table->index + (hashes[at] >> (64 - table->index_log2)), 1);
+    }
+    for (uint32_t at = 0; at < (seen < AHEAD ? seen : AHEAD); at++) {
+        index_put(table, hashes[at], numbers[at]);
+    }
+}
+
 static void index_grow(struct wr_table *table)
 {
     uint32_t *old = table->index;
@@ -233,14 +261,7 @@ static void index_grow(struct wr_table *table)
     if (old == NULL) {
         return;
     }
-    uint64_t image[table->shape->key_words];
-    const uint32_t mask = (1u << old_log2) - 1;
-    for (uint32_t slot = 0; slot <= mask; slot++) {
-        if (old[slot] != 0) {
-            const uint32_t number = (old[slot] & mask) - 1;
-            index_put(table, row_hash(table, number, image), number);
-        }
-    }
+    index_all(table);
     if (old_log2 > DENSE_LOG2) {
         free(old); /* kept, those of all sizes would take as much as the one in use */
     } else {
@@ -296,6 +317,7 @@ uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint
     const uint32_t taken = row_take(table);
     index_put(table, hash, taken);
     table->live++;
+    shape->live++;
     uint8_t *row = wr_table_row(table, taken);
     const uint32_t key_end = shape->key_offset + 8 * shape->key_words;
     memset(row, 0, shape->stride);
@@ -305,6 +327,7 @@ uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint
            key_end <= shape->stride ? 8 * (size_t)shape->key_words
                                     : shape->stride - shape->key_offset);
     keep_texts(table, row + shape->key_offset);
+    count_bytes(table);
     if (number != NULL) {
         *number = taken;
     }
@@ -354,6 +377,7 @@ void wr_table_remove(struct wr_table *table, uint32_t number)
     memcpy(row + 8, &table->free_row, 4);
     table->free_row = number + 1;
     table->live--;
+    shape->live--;
 }
 
 bool wr_table_is_live(const struct wr_table *table, uint32_t number)

@@ -38,6 +38,8 @@ struct wr_table_shape {
     bool presize;         /* one table after another of about equal size: TUMBLE */
     uint32_t first_log2;  /* of a new table's index, from the one before */
     struct wr_state_pool *pool;
+    uint64_t live;        /* rows in all tables of this shape: asked for at each turn */
+    uint64_t bytes;       /* memory that they hold, pool blocks and what is kept for reuse left out */
     void *free_chunks; /* list, through the first word */
     void *free_index[WR_INDEX_CLASSES];
 };
@@ -53,6 +55,7 @@ struct wr_table {
     uint32_t live;
     uint32_t free_row;    /* head of the removed rows' list: row number + 1, 0 = none */
     struct wr_arena texts;
+    size_t counted_bytes; /* of shape->bytes */
 };
 
 void wr_table_shape_deinit(struct wr_table_shape *shape);
@@ -62,7 +65,6 @@ void wr_table_init(struct wr_table *table, struct wr_table_shape *shape);
  * released. */
 void wr_table_empty(struct wr_table *table);
 void wr_table_deinit(struct wr_table *table); /* accepts a zeroed one */
-size_t wr_table_bytes(const struct wr_table *table); /* memory held, pool blocks not included */
 
 static inline uint64_t wr_table_mum(uint64_t a, uint64_t b)
 {

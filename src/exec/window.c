@@ -233,24 +233,6 @@ bool wr_window_step(struct wr_window *w, uint32_t *budget)
 
 /* ---- what is held ---- */
 
-static uint64_t side_keys(const struct wr_side *side)
-{
-    uint64_t keys = side->sessions.live;
-    for (uint32_t i = 0; i < side->cells.count; i++) {
-        keys += side->cells.items[side->cells.first + i]->table.live;
-    }
-    return keys;
-}
-
-static uint64_t side_bytes(const struct wr_side *side)
-{
-    uint64_t bytes = wr_table_bytes(&side->sessions) + side->due_capacity * sizeof *side->due;
-    for (uint32_t i = 0; i < side->cells.count; i++) {
-        bytes += wr_table_bytes(&side->cells.items[side->cells.first + i]->table);
-    }
-    return bytes;
-}
-
 /* The earliest time that a cell's rows may have. */
 static int64_t cell_begin(const struct wr_window *w, const struct wr_cell *cell)
 {
@@ -290,15 +272,12 @@ int64_t wr_window_oldest_us(const struct wr_window *w)
 
 uint64_t wr_window_open_keys(const struct wr_window *w)
 {
-    return side_keys(&w->local) + side_keys(&w->owned) + w->hop.running.live;
+    return w->shape.live - w->hop.active_keys + w->hop.running.live;
 }
 
 uint64_t wr_window_state_bytes(const struct wr_window *w)
 {
-    uint64_t bytes = side_bytes(&w->local) + side_bytes(&w->owned) + w->pool.used_bytes +
-                     wr_table_bytes(&w->hop.running);
-    for (uint32_t i = 0; i < w->hop.active.count; i++) {
-        bytes += wr_table_bytes(&w->hop.active.items[w->hop.active.first + i]->table);
-    }
-    return bytes;
+    const uint64_t due = (uint64_t)w->local.due_capacity + w->owned.due_capacity;
+    return w->shape.bytes + w->hop.shape.bytes + w->pool.used_bytes +
+           due * sizeof(struct wr_session_due);
 }

@@ -90,6 +90,7 @@ struct wr_hop {
     struct wr_table_shape shape; /* as the window's, but keys leave one by one */
     struct wr_table running;
     struct wr_cell_queue active; /* cells that are in it, sorted by slice: sub is the order here */
+    uint64_t active_keys;        /* rows in them: of keys that `running` has */
     uint8_t *scratch;            /* a row */
 };
 

@@ -136,6 +136,7 @@ static void enter_cell(struct wr_window *w, struct wr_cell *cell)
             enter_back(w, running, entry, cell->sub);
         }
     }
+    w->hop.active_keys += cell->table.rows;
     wr_queue_insert(&w->hop.active, cell, true);
 }
 
@@ -173,6 +174,7 @@ static void leave_before(struct wr_window *w, int64_t slice)
     }
     for (; expired > 0; expired--) {
         struct wr_cell *cell = wr_queue_pop(active);
+        w->hop.active_keys -= cell->table.rows;
         wr_cell_release_states(w, cell);
         wr_cell_retire(w, &w->owned, cell);
     }
