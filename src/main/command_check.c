@@ -32,10 +32,15 @@ static int command(int argc, char **argv, const char *help, bool explain)
     struct wr_overrides overrides = { 0 };
     int option;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    opterr = 0; /* getopt's own messages do not say whose they are */
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             return WR_EXIT_OK;
+        }
+        if (option == '?' || option == ':') {
+            fprintf(stderr, option == ':' ? "weir: option %s needs a value\n" : "weir: there is no option %s\n",
+                    argv[optind - 1]);
         }
         if (option != 's' || !wr_overrides_add(&overrides, optarg)) {
             fprintf(stderr, "try: weir %s --help\n", argv[0]);

@@ -46,12 +46,27 @@ static void section(struct wr_buf *out, const char *title, const struct wr_optio
     }
 }
 
+/* Columns that a connector brings when CREATE SOURCE lists none. */
+static void own_columns(struct wr_buf *out, const struct wr_schema *schema)
+{
+    char type[32];
+    if (schema == NULL) {
+        return;
+    }
+    wr_buf_text(out, "\nIts columns, when CREATE SOURCE lists none:\n");
+    for (uint32_t c = 0; c < schema->count; c++) {
+        wr_buf_printf(out, "  %-20s %s\n", schema->fields[c].name,
+                      wr_type_name(schema->fields[c].type, type, sizeof type));
+    }
+}
+
 static bool show_one(const char *name)
 {
     struct wr_buf out = { 0 };
     for (uint32_t i = 0; wr_sources[i] != NULL; i++) {
         if (strcmp(wr_sources[i]->name, name) == 0) {
             wr_buf_printf(&out, "source %s: %s\n", name, wr_sources[i]->help);
+            own_columns(&out, wr_sources[i]->own_columns);
             section(&out, "Its own options:", wr_sources[i]->options);
             section(&out, "Options of every source:", wr_source_common_options);
             for (uint32_t f = 0; !wr_sources[i]->makes_columns && wr_decoders[f].name != NULL; f++) {

@@ -116,7 +116,7 @@ static bool take_option(struct arguments *a, int option)
         a->config.preview_rows = (uint32_t)rows;
         return true;
     }
-    default: return false; /* getopt has said why */
+    default: return false;
     }
 }
 
@@ -124,9 +124,14 @@ static bool parse(int argc, char **argv, struct arguments *a)
 {
     int option;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "h", run_options, NULL)) != -1) {
+    opterr = 0; /* getopt's own messages do not say whose they are */
+    while ((option = getopt_long(argc, argv, ":h", run_options, NULL)) != -1) {
         if (option == 'h') {
             option = OPT_HELP;
+        } else if (option == '?' || option == ':') {
+            fprintf(stderr, option == ':' ? "weir: option %s needs a value\n" : "weir: there is no option %s\n",
+                    argv[optind - 1]);
+            return false;
         }
         if (!take_option(a, option)) {
             return false;

@@ -36,7 +36,11 @@ static wr_status read_all(FILE *file, const char *name, struct wr_buf *text, str
         wr_ensure(text->bytes <= WR_SQL_BYTES_MAX, err, WR_CLASS_USER,
                   "%s is larger than a pipeline can be (%u MiB)", name, WR_SQL_BYTES_MAX >> 20);
     } while (got > 0);
-    wr_ensure(ferror(file) == 0, err, WR_CLASS_USER, "cannot read %s: %s", name, strerror(errno));
+    if (ferror(file) != 0) {
+        (void)wr_fail(err, WR_CLASS_USER, "cannot read %s: %s", name, strerror(errno));
+        wr_error_hint(err, "give the path of a pipeline file, or - for standard input");
+        return WR_FAIL;
+    }
     return WR_OK;
 }
 

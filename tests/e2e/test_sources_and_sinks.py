@@ -242,9 +242,9 @@ def test_a_far_future_row_is_dead_lettered_and_moves_no_watermark(tmp_path):
 
 def test_nexmark_runs(tmp_path):
     sql = pipeline(tmp_path, """
-      CREATE SOURCE nexmark (WATERMARK FOR ts AS ts) WITH (connector='nexmark', rows='50000');
+      CREATE SOURCE nexmark (WATERMARK FOR date_time AS date_time) WITH (connector='nexmark', rows='50000');
       CREATE SINK out WITH (connector='file', path='{dir}/out.ndjson') AS
-        SELECT window_start, event_type, count(*) AS n FROM TUMBLE(nexmark, ts, INTERVAL '10 seconds')
+        SELECT window_start, event_type, count(*) AS n FROM TUMBLE(nexmark, date_time, INTERVAL '10 seconds')
         GROUP BY window_start, window_end, event_type;""")
     run_weir("run", sql, "--quiet", "--bounded", code=0)
     totals = {}
