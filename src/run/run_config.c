@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "config/common_options.h"
 #include "sql/sql.h"
+#include <errno.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -85,6 +86,23 @@ static uint32_t lane_capacity(const struct wr_run_config *config, const struct w
     return capacity;
 }
 
+/* A report that cannot be written is told now rather than after a week of running. */
+static wr_status check_stats_file(const char *path, struct wr_arena *arena, struct wr_error *err)
+{
+    if (path == NULL) {
+        return WR_OK;
+    }
+    const char *slash = strrchr(path, '/');
+    const char *directory =
+        slash == NULL ? "." : (slash == path ? "/" : wr_arena_strndup(arena, path, (size_t)(slash - path)));
+    if (access(directory, W_OK | X_OK) != 0) {
+        (void)wr_fail(err, WR_CLASS_USER, "cannot write --stats %s: %s", path, strerror(errno));
+        wr_error_hint(err, "name a file in a directory that exists and may be written");
+        return WR_FAIL;
+    }
+    return WR_OK;
+}
+
 wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_plan *plan,
                                struct wr_arena *arena, struct wr_error *err)
 {
@@ -93,9 +111,12 @@ wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_pla
     uint32_t bad_at = UINT32_MAX;
     if (wr_options_parse(tables, "SET", plan->settings, plan->setting_count, arena, &bag, &bad_at,
                          err) == WR_FAIL) {
-        wr_sql_error_at(plan, bad_at, err);
+        if (bad_at != UINT32_MAX) { /* else it came from the command line */
+            wr_sql_error_at(plan, bad_at, err);
+        }
         return WR_FAIL;
     }
+    WR_TRY(check_stats_file(config->stats_file, arena, err));
     config->name = pipeline_name(config->file, arena);
     config->workers = wr_options_has(bag, "workers") ? (uint32_t)wr_options_int(bag, "workers")
                                                      : cores();
