@@ -61,25 +61,44 @@ static void clear_states(const struct wr_window *w, uint8_t *row)
     }
 }
 
-/* Turns the back over: newest to oldest, each entry takes in the one after it. */
-static void turn(struct wr_window *w, uint8_t *running)
+/* A key whose back is being turned over. */
+struct turning {
+    uint8_t *running;
+    uint8_t *entry; /* next to turn */
+    uint8_t *newer; /* the one before it */
+};
+
+/* Turns backs over: newest to oldest, each entry takes in the one after it. Keys that occur in
+ * every slice run out together, and each entry lies in a slice of its own, far from the others: in
+ * step, one key's miss hides behind the others' work. */
+static void turn(struct wr_window *w, struct turning *keys, uint32_t count)
 {
-    uint8_t *entry = link_of(running, BACK);
-    uint8_t *newer = NULL;
-    wr_store_u64(running + NEWEST, (uint64_t)slice_of(entry));
-    while (entry != NULL) {
-        uint8_t *older = link_of(entry, NEXT);
-        set_link(entry, NEXT, newer);
-        if (newer != NULL) {
-            wr_agg_merge_row(&w->aggs, entry, newer);
+    for (uint32_t left = count; left > 0;) {
+        left = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            uint8_t *entry = keys[k].entry;
+            uint8_t *newer = keys[k].newer;
+            if (entry == NULL) {
+                continue;
+            }
+            uint8_t *older = link_of(entry, NEXT);
+            __builtin_prefetch(older, 1);
+            set_link(entry, NEXT, newer);
+            if (newer != NULL) {
+                wr_agg_merge_row(&w->aggs, entry, newer);
+            }
+            keys[k].newer = entry;
+            keys[k].entry = older;
+            left += older != NULL;
         }
-        newer = entry;
-        entry = older;
     }
-    set_link(running, FRONT, newer);
-    set_link(running, BACK, NULL);
-    wr_agg_release_row(&w->aggs, running);
-    clear_states(w, running);
+    for (uint32_t k = 0; k < count; k++) {
+        uint8_t *running = keys[k].running;
+        set_link(running, FRONT, keys[k].newer);
+        set_link(running, BACK, NULL);
+        wr_agg_release_row(&w->aggs, running);
+        clear_states(w, running);
+    }
 }
 
 /* A partly late entry that will leave before the front does: all older ones take it in. */
@@ -140,26 +159,46 @@ static void enter_cell(struct wr_window *w, struct wr_cell *cell)
     wr_queue_insert(&w->hop.active, cell, true);
 }
 
+enum { LEAVE_ROWS = 16 };
+
+/* The oldest entry of each of these keys leaves. */
+static void leave_rows(struct wr_window *w, const struct wr_cell *cell, uint32_t first,
+                       uint32_t count)
+{
+    uint64_t image[w->shape.key_words];
+    uint8_t *running[LEAVE_ROWS];
+    uint32_t numbers[LEAVE_ROWS];
+    struct turning ran_out[LEAVE_ROWS];
+    uint32_t ran_out_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        wr_table_image(&w->shape, wr_table_row(&cell->table, first + i), image);
+        running[i] = wr_table_find(&w->hop.running, image, wr_table_hash(&w->shape, image),
+                                   &numbers[i]);
+        wr_assert(running[i] != NULL);
+        if (link_of(running[i], FRONT) == NULL) {
+            uint8_t *newest = link_of(running[i], BACK);
+            wr_store_u64(running[i] + NEWEST, (uint64_t)slice_of(newest));
+            ran_out[ran_out_count++] = (struct turning){ .running = running[i], .entry = newest };
+        }
+    }
+    turn(w, ran_out, ran_out_count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *oldest = link_of(running[i], FRONT);
+        wr_dassert(slice_of(oldest) <= cell->sub);
+        set_link(running[i], FRONT, link_of(oldest, NEXT));
+        if (link_of(running[i], FRONT) == NULL && link_of(running[i], BACK) == NULL) {
+            wr_agg_release_row(&w->aggs, running[i]);
+            wr_table_remove(&w->hop.running, numbers[i]); /* (2) */
+        }
+    }
+}
+
 /* One entry of each key in the cell leaves: its oldest, by (1). */
 static void leave_cell(struct wr_window *w, const struct wr_cell *cell)
 {
-    uint64_t image[w->shape.key_words];
-    for (uint32_t r = 0; r < cell->table.rows; r++) {
-        wr_table_image(&w->shape, wr_table_row(&cell->table, r), image);
-        uint32_t number;
-        uint8_t *running =
-            wr_table_find(&w->hop.running, image, wr_table_hash(&w->shape, image), &number);
-        wr_assert(running != NULL);
-        if (link_of(running, FRONT) == NULL) {
-            turn(w, running);
-        }
-        uint8_t *oldest = link_of(running, FRONT);
-        wr_dassert(slice_of(oldest) <= cell->sub);
-        set_link(running, FRONT, link_of(oldest, NEXT));
-        if (link_of(running, FRONT) == NULL && link_of(running, BACK) == NULL) {
-            wr_agg_release_row(&w->aggs, running);
-            wr_table_remove(&w->hop.running, number); /* (2) */
-        }
+    for (uint32_t r = 0; r < cell->table.rows; r += LEAVE_ROWS) {
+        const uint32_t left = cell->table.rows - r;
+        leave_rows(w, cell, r, left < LEAVE_ROWS ? left : LEAVE_ROWS);
     }
 }
 
