@@ -23,7 +23,7 @@ TOOLS = pathlib.Path(os.environ.get("WEIR_TOOLS") or ROOT / "build" / "test-tool
 PYTHON = TOOLS / "venv" / "bin" / "python"
 IN_CI = os.environ.get("CI") == "true"
 
-SERVICES = ["python", "kafka", "s3", "s3-versitygw", "toxiproxy"]
+SERVICES = ["python", "kafka", "s3", "s3-versitygw", "toxiproxy", "promtool"]
 SHOWN_LINES = 150  # of a failing suite's output; the log has it all
 
 

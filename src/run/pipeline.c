@@ -116,6 +116,7 @@ void wr_pipeline_stop_with(struct wr_pipeline *p, const struct wr_error *err)
     if (!atomic_load_explicit(&p->stop_asked, memory_order_relaxed)) {
         p->stop_error = *err;
         atomic_store_explicit(&p->stop_asked, true, memory_order_release);
+        atomic_store_explicit(&p->stopping, true, memory_order_relaxed);
     }
     pthread_mutex_unlock(&p->stop_lock);
     wr_io_wake(p->control_io);
@@ -219,6 +220,8 @@ static void on_signal(struct wr_io_op *op)
         _exit(WR_EXIT_FAILED); /* the second one: at once; the next start recovers */
     }
     c->stopped_by_signal = true;
+    /* At once, not with the final epoch: the one under way may wait for a sink that only gives up in the end. */
+    atomic_store_explicit(&c->p->stopping, true, memory_order_relaxed);
     wr_log_info("run", "stopping: committing what was read (again to stop at once)");
 }
 
