@@ -125,6 +125,7 @@ def meson_suite(kind, name, selection, seconds):
     results = directory / "meson-logs" / f"weir-{name}.json"
     results.unlink(missing_ok=True)
     env = {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+           "LSAN_OPTIONS": f"suppressions={TESTS / 'lsan-suppressions.txt'}:print_suppressions=0",
            "TSAN_OPTIONS": "second_deadlock_stack=1", "WEIR_TEST_ROOT": str(ROOT)}
     suppressions = TESTS / "tsan" / "suppressions.txt"
     if suppressions.exists():
