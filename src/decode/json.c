@@ -23,7 +23,7 @@ const struct wr_option wr_json_options[] = { { NULL } };
 
 /* ---- making one ---- */
 
-static enum wr_json_kind kind_of(struct wr_type type)
+enum wr_json_kind wr_json_kind_of(struct wr_type type)
 {
     switch (type.id) {
     case WR_TYPE_TEXT:
@@ -57,7 +57,7 @@ static struct wr_json_node *make_node(struct wr_json_decoder *d, uint32_t depth)
     return node;
 }
 
-static struct wr_json_key *find_key(const struct wr_json_node *node, struct wr_slice name)
+struct wr_json_key *wr_json_find_key(const struct wr_json_node *node, struct wr_slice name)
 {
     for (struct wr_json_key *key = node->keys; key != NULL; key = key->next) {
         if (wr_slice_equal(key->name, name)) {
@@ -70,7 +70,7 @@ static struct wr_json_key *find_key(const struct wr_json_node *node, struct wr_s
 static struct wr_json_key *add_key(struct wr_json_decoder *d, struct wr_json_node *node,
                                    const char *name)
 {
-    struct wr_json_key *key = find_key(node, wr_slice_of(name));
+    struct wr_json_key *key = wr_json_find_key(node, wr_slice_of(name));
     if (key == NULL) {
         key = WR_ARENA_NEW(&d->arena, struct wr_json_key);
         key->name = wr_slice_of(name);
@@ -111,15 +111,32 @@ static void make_shapes(struct wr_json_decoder *d, struct wr_json_node *node)
     }
 }
 
+bool wr_json_has_avx2(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2");
+#else
+    return false;
+#endif
+}
+
+bool wr_json_has_avx512(void)
+{
+#if defined(__x86_64__)
+    return wr_json_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vbmi2");
+#else
+    return false;
+#endif
+}
+
 static void choose_walk(struct wr_json_decoder *d)
 {
-    d->run = wr_json_run_plain;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-        __builtin_cpu_supports("bmi2")) {
-        d->run = wr_json_run_avx2;
-    }
-#endif
+    d->run = wr_json_has_avx512() ? wr_json_run_avx512
+             : wr_json_has_avx2() ? wr_json_run_avx2
+                                  : wr_json_run_plain;
 }
 
 static wr_status check_field(const struct wr_field *field, struct wr_error *err)
@@ -174,6 +191,9 @@ wr_status wr_json_create(struct wr_decoder **decoder, const struct wr_schema *sc
     fill_fields(d);
     make_shapes(d, d->root);
     choose_walk(d);
+    d->marks = wr_arena_alloc(&d->arena, WR_JSON_MARKS_ROOM * sizeof(*d->marks));
+    d->templates.tries = WR_JSON_TRIAL_RECORDS;
+    d->templates.hits = WR_JSON_TRIAL_RECORDS; /* the first trial begins with the first batch */
     *decoder = &d->base;
     return WR_OK;
 }
@@ -181,6 +201,7 @@ wr_status wr_json_create(struct wr_decoder **decoder, const struct wr_schema *sc
 void wr_json_destroy(struct wr_decoder *decoder)
 {
     struct wr_json_decoder *d = (struct wr_json_decoder *)decoder;
+    wr_json_templates_deinit(&d->templates);
     wr_arena_deinit(&d->arena);
     free(d->copy);
     free(d);
@@ -219,6 +240,7 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
     }
     refresh_shapes(d->root, d->rows_before, d->batches++ % RETRY_BATCHES == 0);
     d->rows_before = records->count;
+    wr_json_templates_refresh(d);
     d->run(d, records);
     wr_decoder_finish(batch, d->schema, records->count, faults);
     if (d->copy_capacity > COPY_KEPT_BYTES) {
@@ -230,17 +252,19 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
 
 static void copy_record(struct wr_json_decoder *d, const struct wr_record *record)
 {
-    const size_t need = (size_t)record->bytes + WR_JSON_PADDING;
+    const size_t need = WR_JSON_LEAD_BYTES + (size_t)record->bytes + WR_JSON_PADDING;
     if (need > d->copy_capacity) {
         free(d->copy);
         d->copy_capacity = need < 4096 ? 4096 : need + need / 2;
         d->copy = wr_malloc(d->copy_capacity);
     }
-    memcpy(d->copy, record->data, record->bytes);
-    memset(d->copy + record->bytes, 0, WR_JSON_PADDING);
-    d->start = d->copy;
-    d->end = d->copy + record->bytes;
-    d->origin = (ptrdiff_t)((uintptr_t)record->data - (uintptr_t)d->copy);
+    char *into = d->copy + WR_JSON_LEAD_BYTES;
+    memset(d->copy, 0, WR_JSON_LEAD_BYTES);
+    memcpy(into, record->data, record->bytes);
+    memset(into + record->bytes, 0, WR_JSON_PADDING);
+    d->start = into;
+    d->end = into + record->bytes;
+    d->origin = (ptrdiff_t)((uintptr_t)record->data - (uintptr_t)into);
 }
 
 bool wr_json_open_slow(struct wr_json_decoder *d, const struct wr_record *record)
@@ -456,7 +480,7 @@ static void aim_member(struct wr_json_decoder *d, struct wr_json_member *m,
     } else if (m->field == NULL) {
         m->kind = WR_JSON_SKIP;
     } else {
-        m->kind = m->field->next != NULL ? WR_JSON_OTHER : kind_of(m->field->type);
+        m->kind = m->field->next != NULL ? WR_JSON_OTHER : wr_json_kind_of(m->field->type);
     }
 }
 
@@ -506,7 +530,7 @@ static const char *parse_key(struct wr_json_decoder *d, struct wr_json_node *nod
     const size_t bytes = (size_t)(at - glue);
     *member = bytes <= WR_JSON_GLUE_BYTES ? learn(node, *member, glue, bytes) : &d->passing;
     (*member)->opens = *glue == '{';
-    aim_member(d, *member, find_key(node, name));
+    aim_member(d, *member, wr_json_find_key(node, name));
     return at;
 }
 

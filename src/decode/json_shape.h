@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "decode/decoder.h"
+#include "decode/json_template.h"
 #include <stdalign.h>
 
 /* Longest glue that a shape keeps: two vector registers. */
@@ -28,8 +29,8 @@
 #define WR_JSON_SHAPE_SPARE 64u
 /* How far behind the expected member a left-out field is looked for. */
 #define WR_JSON_LOOKAHEAD 16u
-/* The walk may read this many bytes behind a record: so records are copied unless these lie in the
- * same page. */
+/* The walk may read this many bytes behind a record, and a template WR_JSON_LEAD_BYTES before it:
+ * so records are copied unless these lie in the same page. */
 #define WR_JSON_PADDING 64u
 
 enum wr_json_kind {
@@ -92,6 +93,7 @@ struct wr_json_node {
     uint32_t shape_capacity;
     uint32_t depth;   /* objects open inside it, itself included */
     uint32_t entered; /* 1 + the row that had it last: a second time is a duplicate key */
+    uint32_t learns;  /* the templates' count when one was learnt from it last: the same for them */
 };
 
 struct wr_json_decoder {
@@ -105,6 +107,8 @@ struct wr_json_decoder {
     uint64_t seen[WR_COLUMNS_MAX / 64]; /* columns of the row at hand that have a value */
     uint64_t all[WR_COLUMNS_MAX / 64];
     struct wr_json_member passing; /* for keys that no shape can hold */
+    struct wr_json_templates templates;
+    uint16_t *marks; /* WR_JSON_MARKS_ROOM of them */
     uint32_t unit_digits;
     int64_t unit_multiplier; /* of integer timestamps to us; 0: not a plain multiplication */
     /* The day that RFC 3339 texts had last: its ten characters as words, and its days since
@@ -127,6 +131,9 @@ struct wr_json_decoder {
     size_t copy_capacity;
 };
 
+enum wr_json_kind wr_json_kind_of(struct wr_type type);
+/* NULL: nobody asks for it. */
+struct wr_json_key *wr_json_find_key(const struct wr_json_node *node, struct wr_slice name);
 /* Stores a value of any form, or skips it when field is NULL. Returns the byte after it, NULL
  * after a fault. */
 const char *wr_json_value_slow(struct wr_json_decoder *d, struct wr_json_field *field,
@@ -162,13 +169,20 @@ bool wr_json_open_slow(struct wr_json_decoder *d, const struct wr_record *record
 #define WR_JSON_ALWAYS_COPY false
 #endif
 
-static inline bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record)
+/* Reading on within the pages of the first and the last byte cannot fault; what is read there
+ * decides nothing. */
+static inline bool wr_json_readable(const struct wr_record *record)
 {
     const uintptr_t last = (uintptr_t)record->data + record->bytes - 1;
-    /* Reading on within the last byte's page cannot fault; what is read there decides nothing. */
-    if (__builtin_expect(WR_JSON_ALWAYS_COPY || (last & 4095) + WR_JSON_PADDING > 4095 ||
-                             record->bytes - 1 >= WR_RECORD_BYTES_MAX || record->data == NULL,
-                         0)) {
+    return __builtin_expect(!WR_JSON_ALWAYS_COPY && (last & 4095) + WR_JSON_PADDING <= 4095 &&
+                                ((uintptr_t)record->data & 4095) >= WR_JSON_LEAD_BYTES &&
+                                record->bytes - 1 < WR_RECORD_BYTES_MAX && record->data != NULL,
+                            1);
+}
+
+static inline bool wr_json_open(struct wr_json_decoder *d, const struct wr_record *record)
+{
+    if (!wr_json_readable(record)) {
         return wr_json_open_slow(d, record);
     }
     d->start = record->data;
@@ -177,7 +191,12 @@ static inline bool wr_json_open(struct wr_json_decoder *d, const struct wr_recor
     return true;
 }
 
+/* See json_walk.h. The first matches templates before it walks. */
+void wr_json_run_avx512(struct wr_json_decoder *d, const struct wr_records *records);
 void wr_json_run_avx2(struct wr_json_decoder *d, const struct wr_records *records);
 void wr_json_run_plain(struct wr_json_decoder *d, const struct wr_records *records);
+/* Whether this machine can run them. */
+bool wr_json_has_avx512(void);
+bool wr_json_has_avx2(void);
 
 #endif

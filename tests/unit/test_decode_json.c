@@ -8,16 +8,12 @@
 
 typedef void run_function(struct wr_json_decoder *d, const struct wr_records *records);
 
-static run_function *const walks[] = { wr_json_run_plain, wr_json_run_avx2 };
+static run_function *const walks[] = { wr_json_run_plain, wr_json_run_avx2, wr_json_run_avx512 };
 
 /* Only what this machine has. */
 static uint32_t walk_count(void)
 {
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") ? 2 : 1;
-#else
-    return 1;
-#endif
+    return wr_json_has_avx512() ? 3 : wr_json_has_avx2() ? 2 : 1;
 }
 
 static void use_walk(struct bed *bed, uint32_t walk)
@@ -260,35 +256,42 @@ Test(decode_json, malformed_records_are_faults)
     }
 }
 
-Test(decode_json, nothing_is_read_on_the_page_behind_a_record)
+/* data: a record, or the first bytes of one. */
+static void check_in_place(struct bed *bed, char *data, const char *text, size_t bytes)
+{
+    struct wr_record record = { .data = data, .bytes = (uint32_t)bytes };
+    memcpy(data, text, bytes);
+    const struct wr_records records = { .items = &record, .count = 1, .refs = 1 };
+    struct wr_batch *batch = wr_batch_take(bed->pool);
+    wr_decoder_decode(bed->decoder, &records, batch, &bed->faults);
+    cr_assert_eq(bed->faults.count, text[bytes] != '\0');
+    if (bed->faults.count == 0) {
+        const struct wr_view *view = batch->columns[2].values;
+        cr_assert_eq(view->data, data + 9); /* also when a copy was read */
+    }
+    wr_batch_release(batch);
+}
+
+Test(decode_json, nothing_is_read_on_the_pages_around_a_record)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    cr_assert(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0);
-    static const char text[] = "{\"type\":\"a text that is borrowed\",\"user_id\":7}";
+    char *pages = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert(pages != MAP_FAILED && mprotect(pages, page, PROT_NONE) == 0 &&
+              mprotect(pages + 2 * page, page, PROT_NONE) == 0);
+    static const char text[] = "{\"type\":\"a text that is borrowed\",\"user_id\":7,\"a\":-1.5}";
     const size_t bytes = sizeof(text) - 1;
     for (uint32_t walk = 0; walk < walk_count(); walk++) {
         struct bed bed;
         click_bed(&bed, walk);
         for (size_t gap = 0; gap < 100; gap++) {
             for (size_t cut = 0; cut < bytes; cut++) {
-                struct wr_record record = { .data = pages + page - gap - (bytes - cut),
-                                            .bytes = (uint32_t)(bytes - cut) };
-                memcpy(pages + page - gap - (bytes - cut), text, bytes - cut);
-                const struct wr_records records = { .items = &record, .count = 1, .refs = 1 };
-                struct wr_batch *batch = wr_batch_take(bed.pool);
-                wr_decoder_decode(bed.decoder, &records, batch, &bed.faults);
-                cr_assert_eq(bed.faults.count, cut > 0);
-                if (cut == 0) {
-                    const struct wr_view *view = batch->columns[2].values;
-                    cr_assert_eq(view->data, record.data + 9); /* also when a copy was read */
-                }
-                wr_batch_release(batch);
+                check_in_place(&bed, pages + page + gap, text, bytes - cut);
+                check_in_place(&bed, pages + 2 * page - gap - (bytes - cut), text, bytes - cut);
             }
         }
         bed_close(&bed);
     }
-    munmap(pages, 2 * page);
+    munmap(pages, 3 * page);
 }
 
 Test(decode_json, nesting_is_limited)
@@ -531,6 +534,113 @@ static void compare(struct bed *bed, char *record, size_t bytes)
         judge_fault(bed, object, record);
     }
     json_decref(object);
+}
+
+/* ---- templates ---- */
+
+/* Values that differ in length, and such as no template takes. */
+static const char *some_value(bool text)
+{
+    static const char *const texts[] = { "", "a", "view", "twelve bytes", "more than twelve bytes",
+                                         "gr\xc3\xbc\xc3\x9f", "tab\\t", "\xff", "\x01" };
+    static const char *const numbers[] = { "0",    "7",     "-3",   "42.5",  "-0.25", "123456789012",
+                                           "null", "12e1",  "007",  "1.",    ".5",    "",
+                                           "- 1",  "1 2",   "true", "0.0",   "-",     "99999999999999999",
+                                           "{}",   "[1,2]", "1234567890.123456", "12345678901234567890" };
+    const int odd = rand() % 100;
+    if (text) {
+        return texts[odd < 3 ? 5 + rand() % 4 : rand() % 5];
+    }
+    return numbers[odd < 5 ? 5 + rand() % 17 : rand() % 6];
+}
+
+static size_t make_event(char *into, int shape)
+{
+    static const char *const shapes[] = {
+        "{\"event_id\":\"$\",\"user_id\":#,\"type\":\"$\",\"amount\":#}",
+        " { \"x\" : #, \"type\" : \"$\", \"a_key_that_is_longer_than_any_register_is\" : \"$\" , "
+        "\"amount\" : # , \"ts\":#} ",
+        "{\"n\":{\"a\":\"$\",\"b\":[{\"c\":#}]},\"page\":\"$\",\"e\":{},\"ok\":true,\"g\":[]}",
+    };
+    char *out = into;
+    for (const char *c = shapes[shape]; *c != '\0'; c++) {
+        if (*c == '$' || *c == '#') {
+            out = stpcpy(out, some_value(*c == '$'));
+        } else if (rand() % 2000 != 0) {
+            *out++ = *c;
+        }
+    }
+    *out = '\0';
+    return (size_t)(out - into);
+}
+
+static struct wr_batch *decode_all(struct bed *bed, struct wr_batch_pool *pool,
+                                   const struct wr_records *records)
+{
+    struct wr_batch *batch = wr_batch_take(pool);
+    wr_decoder_decode(bed->decoder, records, batch, &bed->faults);
+    return batch;
+}
+
+static void check_same(const struct bed *bed, const struct wr_batch *a, const struct wr_batch *b,
+                       const struct wr_record *items)
+{
+    cr_assert_eq(wr_batch_live(a), wr_batch_live(b));
+    for (uint32_t i = 0; i < wr_batch_live(a); i++) {
+        const uint32_t row = wr_batch_row(a, i);
+        cr_assert_eq(row, wr_batch_row(b, i));
+        for (uint32_t c = 0; c < bed->schema.count; c++) {
+            const uint32_t width = wr_type_width(bed->fields[c].type);
+            cr_assert_eq(wr_column_is_null(&a->columns[c], row),
+                         wr_column_is_null(&b->columns[c], row), "%s", items[row].data);
+            cr_assert_arr_eq((const char *)a->columns[c].values + row * width,
+                             (const char *)b->columns[c].values + row * width,
+                             /* of escaped texts both have copies of their own */
+                             strchr(items[row].data, '\\') == NULL ? width : 0, "%s",
+                             items[row].data);
+        }
+    }
+}
+
+/* Whole batches of events of few shapes, among them bad ones: as the plain walk takes them. */
+Test(decode_json, templates_agree_with_the_walk, .timeout = 100)
+{
+    static char texts[100][512];
+    static struct wr_record items[100];
+    for (uint32_t walk = 1; walk < walk_count(); walk++) {
+        struct bed plain;
+        struct bed fast;
+        click_bed(&plain, 0);
+        click_bed(&fast, walk);
+        struct wr_batch_pool *pool = wr_batch_pool_create(&plain.schema, 100, 4);
+        const struct wr_json_templates *templates =
+            &((struct wr_json_decoder *)fast.decoder)->templates;
+        uint32_t hits = 0;
+        srand(7);
+        for (int round = 0; round < 400; round++) {
+            const uint32_t count = (uint32_t)(1 + rand() % 100);
+            for (uint32_t i = 0; i < count; i++) {
+                const int shape = round % 4 == 3 ? rand() % 3 : round / 4 % 3;
+                items[i].data = texts[i];
+                items[i].bytes = (uint32_t)make_event(texts[i], shape);
+            }
+            const struct wr_records records = { .items = items, .count = count, .refs = 1 };
+            struct wr_batch *a = decode_all(&plain, pool, &records);
+            struct wr_batch *b = decode_all(&fast, pool, &records);
+            hits += templates->hits > count / 2;
+            check_same(&plain, a, b, items);
+            for (uint32_t f = 0; f < plain.faults.count; f++) {
+                cr_assert_eq(plain.faults.items[f].row, fast.faults.items[f].row);
+                cr_assert_str_eq(plain.faults.items[f].field, fast.faults.items[f].field);
+            }
+            wr_batch_release(a);
+            wr_batch_release(b);
+        }
+        cr_assert_gt(hits, 300); /* it is templates that were tried */
+        wr_batch_pool_destroy(pool);
+        bed_close(&plain);
+        bed_close(&fast);
+    }
 }
 
 Test(decode_json, mutated_events_are_judged_as_jansson_does, .timeout = 100)
