@@ -636,7 +636,7 @@ Test(decode_json, templates_agree_with_the_walk, .timeout = 100)
             wr_batch_release(a);
             wr_batch_release(b);
         }
-        cr_assert_gt(hits, 300); /* it is templates that were tried */
+        cr_assert(walks[walk] != wr_json_run_avx512 || hits > 300); /* templates were tried */
         wr_batch_pool_destroy(pool);
         bed_close(&plain);
         bed_close(&fast);
