@@ -36,6 +36,24 @@ static void header(struct wr_buf *out, const char *name, const char *type, const
     wr_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* name{label="value"} number, the value escaped: quoted identifiers may hold anything. */
+static void labelled(struct wr_buf *out, const char *name, const char *label, const char *value,
+                     uint64_t number)
+{
+    wr_buf_printf(out, "%s{%s=\"", name, label);
+    for (const char *c = value; *c != '\0'; c++) {
+        if (*c == '\n') {
+            wr_buf_text(out, "\\n");
+            continue;
+        }
+        if (*c == '"' || *c == '\\') {
+            wr_buf_text(out, "\\");
+        }
+        wr_buf_append(out, c, 1);
+    }
+    wr_buf_printf(out, "\"} %" PRIu64 "\n", number);
+}
+
 /* A counter per source, added up over workers. */
 static void per_source(struct wr_buf *out, const struct wr_pipeline *p, const char *name,
                        const char *help, size_t offset)
@@ -47,7 +65,7 @@ static void per_source(struct wr_buf *out, const struct wr_pipeline *p, const ch
             const char *counters = (const char *)&p->workers[w].source_counters[s];
             sum += wr_counter_get((const struct wr_counter *)(const void *)(counters + offset));
         }
-        wr_buf_printf(out, "%s{source=\"%s\"} %" PRIu64 "\n", name, p->plan->sources[s].name, sum);
+        labelled(out, name, "source", p->plan->sources[s].name, sum);
     }
 }
 
@@ -66,7 +84,7 @@ static void per_sink(struct wr_buf *out, const struct wr_pipeline *p, const char
                 }
             }
         }
-        wr_buf_printf(out, "%s{sink=\"%s\"} %" PRIu64 "\n", name, p->plan->sinks[k].name, sum);
+        labelled(out, name, "sink", p->plan->sinks[k].name, sum);
     }
 }
 
