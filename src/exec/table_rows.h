@@ -39,7 +39,7 @@ struct wr_table_shape {
     uint32_t first_log2;  /* of a new table's index, from the one before */
     struct wr_state_pool *pool;
     uint64_t live;        /* rows in all tables of this shape: asked for at each turn */
-    uint64_t bytes;       /* memory that they hold, pool blocks and what is kept for reuse left out */
+    uint64_t bytes;       /* that they hold; not pool blocks, nor what is kept for reuse */
     void *free_chunks; /* list, through the first word */
     void *free_index[WR_INDEX_CLASSES];
 };
