@@ -7,7 +7,6 @@
 #include "run/sink_worker.h"
 #include "run/worker.h"
 #include <inttypes.h>
-#include <sys/resource.h>
 
 static bool ready(const struct wr_pipeline *p)
 {
@@ -91,9 +90,7 @@ static void per_sink(struct wr_buf *out, const struct wr_pipeline *p, const char
 static void gauges(struct wr_buf *out, const struct wr_pipeline *p)
 {
     struct wr_totals t;
-    struct rusage usage;
     wr_report_totals(p, &t);
-    getrusage(RUSAGE_SELF, &usage);
     header(out, "weir_open_windows", "gauge", "Open entries of window state.");
     wr_buf_printf(out, "weir_open_windows %" PRIu64 "\n", t.open_windows);
     header(out, "weir_state_bytes", "gauge", "Memory of window state.");
@@ -115,7 +112,7 @@ static void gauges(struct wr_buf *out, const struct wr_pipeline *p)
     header(out, "process_cpu_seconds_total", "counter", "User and system CPU time.");
     wr_buf_printf(out, "process_cpu_seconds_total %.3f\n", (double)wr_clock_cpu_ns() / 1e9);
     header(out, "process_max_resident_memory_bytes", "gauge", "Peak resident memory.");
-    wr_buf_printf(out, "process_max_resident_memory_bytes %ld\n", usage.ru_maxrss * 1024);
+    wr_buf_printf(out, "process_max_resident_memory_bytes %" PRIu64 "\n", wr_report_peak_rss_bytes());
 }
 
 static void latency(struct wr_buf *out, const struct wr_pipeline *p)

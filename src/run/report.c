@@ -152,8 +152,21 @@ static void add_version(void *ctx, const char *library, const char *version)
     json_object_set_new(ctx, library, json_string(version));
 }
 
-static uint64_t peak_rss_bytes(void)
+/* Not getrusage alone: its peak is kept over exec, so that a big parent's would be told as ours. */
+uint64_t wr_report_peak_rss_bytes(void)
 {
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned long long kib = 0;
+    while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL) {
+        (void)sscanf(line, "VmHWM: %llu kB", &kib);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (kib > 0) {
+        return kib * 1024;
+    }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)usage.ru_maxrss * 1024;
@@ -170,7 +183,7 @@ static json_t *stats_json(const struct wr_pipeline *p, bool final)
     wr_report_versions(add_version, versions);
     return json_pack(
         "{ss sb sf sf sI sI sf sI sI sI sI so so so so}", "pipeline", p->config.name, "final", final,
-        "wall_s", wall_s, "cpu_s", cpu_s, "peak_rss_bytes", (json_int_t)peak_rss_bytes(),
+        "wall_s", wall_s, "cpu_s", cpu_s, "peak_rss_bytes", (json_int_t)wr_report_peak_rss_bytes(),
         "events_read", (json_int_t)t.events, "events_per_second",
         wall_s > 0 ? (double)t.events / wall_s : 0.0, "bytes_read", (json_int_t)t.bytes, "workers",
         (json_int_t)p->config.workers, "result_faults",
@@ -290,7 +303,7 @@ static void summarize(const struct wr_pipeline *p, bool ok)
             p->config.name, ok ? "done" : "FAILED", wr_human_count(t.events, a), wall_s,
             wr_human_count(wall_s > 0 ? (uint64_t)((double)t.events / wall_s) : 0, b),
             t.events > 0 ? cpu_s * 1e6 / (double)t.events : 0.0,
-            wr_human_bytes(peak_rss_bytes(), (char[32]){ 0 }));
+            wr_human_bytes(wr_report_peak_rss_bytes(), (char[32]){ 0 }));
     for (uint32_t k = 0; k < p->plan->sink_count; k++) {
         summarize_sink(p, k);
     }

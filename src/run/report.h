@@ -37,4 +37,7 @@ void wr_report_versions(void (*show)(void *ctx, const char *library, const char 
 const char *wr_human_count(uint64_t n, char *into);
 const char *wr_human_bytes(uint64_t n, char *into);
 
+/* Most memory that the process has had resident. */
+uint64_t wr_report_peak_rss_bytes(void);
+
 #endif

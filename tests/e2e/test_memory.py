@@ -16,8 +16,8 @@ from services.harness import FULL, Weir, weir_bin, weir_env
 from window_oracle import check_ledger
 
 MIB = 1 << 20
-# Beyond --memory: the program's own pages, thread stacks, arenas' slack, what libraries keep.
-SLACK = 48 * MIB
+# Beyond --memory: the allocator's slack and what libraries keep.
+SLACK = 16 * MIB
 
 SOURCE = """CREATE SOURCE events (id BIGINT, user_id BIGINT, name TEXT, amount DOUBLE PRECISION, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '1 second')
   WITH (connector='{connector}', {options});
