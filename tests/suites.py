@@ -318,6 +318,9 @@ def only_builds(kind):
 # Folders whose tests are about what weir makes of odd input: they run under ASan + UBSan as well.
 UNDER_ASAN = {"golden", "hostile", "sql"}
 
+# Folders whose tests run programs of their own, which only the builds with tests have.
+USING_TEST_PROGRAMS = {"alloc", "parquet", "sql", "store"}
+
 
 def sanitized_e2e(kind, folder, seconds):
     """Whole pipelines with several workers under a sanitizer; a report of one is an exit code that no test expects."""
@@ -331,7 +334,8 @@ def python_suites(folder, seconds):
     name = folder.name
     if name == "services":
         return [(name, lambda: python_suite(name, folder, 300, builds=()))]
-    found = [(name, lambda: python_suite(name, folder, seconds))]
+    builds = ("release", "debug") if name in USING_TEST_PROGRAMS else ("release",)
+    found = [(name, lambda: python_suite(name, folder, seconds, builds=builds))]
     if name == "e2e":
         # The same tests on the loop that is used where io_uring is not permitted.
         found.append(("e2e-epoll", lambda: python_suite("e2e-epoll", folder, seconds, {"WEIR_IO": "epoll"})))
