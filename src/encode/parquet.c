@@ -272,6 +272,9 @@ static wr_status append(struct wr_parquet_writer *w, const struct wr_batch *batc
             wr_parquet_column_begin(c);
         }
         c->rows_expected = expected;
+        if (rows == NULL && i + 1 < w->columns_count) {
+            wr_parquet_column_prefetch(&batch->columns[c[1].index], 0, count);
+        }
         WR_TRY(wr_parquet_column_append(c, &batch->columns[c->index], rows, 0, count, err));
         raw_bytes += c->chunk_raw_bytes;
     }

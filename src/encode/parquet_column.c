@@ -13,6 +13,9 @@
 #define DICT_REST_CHUNKS 15u
 /* In DICTIONARY a page may stand for this many times page_bytes: giving up unfolds all of it. */
 #define DICT_PAGE_UNFOLD 64u
+/* Values go through all steps (limits, bounds, dictionary or staging) in segments of so many rows: what the first step
+ * brought in from the core that made the batch is still in the first-level cache for the last one. */
+#define SEGMENT_ROWS 256u
 /* PostgreSQL's longest interval text is 67 bytes. */
 #define INTERVAL_TEXT_MAX 96u
 
@@ -505,20 +508,36 @@ static uint32_t append_validity(struct wr_parquet_column *c, const uint8_t *bits
     return n;
 }
 
+static uint64_t page_limit(const struct wr_parquet_column *c)
+{
+    return (uint64_t)c->settings->page_bytes * (c->dictionary ? DICT_PAGE_UNFOLD : 1);
+}
+
+static uint64_t sum_bytes(const struct wr_view *views, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += views[i].bytes;
+    }
+    return bytes;
+}
+
 /* How many of the rows go into the open page; at least one when it is empty. */
 static uint32_t segment_rows(const struct wr_parquet_column *c, const struct wr_column *in,
                              const uint32_t *rows, uint32_t first, uint32_t count)
 {
     const uint32_t room = c->settings->page_rows - c->page_rows;
     uint32_t n = count < room ? count : room;
-    n = n < WR_BATCH_ROWS_MAX ? n : WR_BATCH_ROWS_MAX;
+    n = n < SEGMENT_ROWS ? n : SEGMENT_ROWS;
     if (c->layout.stage_bytes != 0 || c->type.id == WR_TYPE_INTERVAL) {
         return n;
     }
-    const uint64_t limit =
-        (uint64_t)c->settings->page_bytes * (c->dictionary ? DICT_PAGE_UNFOLD : 1);
+    const uint64_t limit = page_limit(c);
     const struct wr_view *views = in->values;
     uint64_t bytes = c->page_raw_bytes;
+    if (rows == NULL && bytes + sum_bytes(views + first, n) < limit) {
+        return n;
+    }
     for (uint32_t i = 0; i < n; i++) {
         bytes += views[rows == NULL ? first + i : rows[i]].bytes;
         if (bytes >= limit) {
@@ -530,9 +549,7 @@ static uint32_t segment_rows(const struct wr_parquet_column *c, const struct wr_
 
 static bool page_is_full(const struct wr_parquet_column *c)
 {
-    const uint64_t limit =
-        (uint64_t)c->settings->page_bytes * (c->dictionary ? DICT_PAGE_UNFOLD : 1);
-    return c->page_rows >= c->settings->page_rows || c->page_raw_bytes >= limit;
+    return c->page_rows >= c->settings->page_rows || c->page_raw_bytes >= page_limit(c);
 }
 
 static uint64_t raw_bytes(const struct wr_parquet_column *c, const void *values, uint32_t count)
@@ -540,11 +557,7 @@ static uint64_t raw_bytes(const struct wr_parquet_column *c, const void *values,
     if (c->layout.stage_bytes != 0) {
         return (uint64_t)count * c->layout.width;
     }
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += ((const struct wr_view *)values)[i].bytes;
-    }
-    return bytes;
+    return sum_bytes(values, count);
 }
 
 /* Rows that go into the open page as they are: no limit is passed. */
@@ -588,12 +601,25 @@ static wr_status append_segment(struct wr_parquet_column *c, const struct wr_col
     return WR_OK;
 }
 
+void wr_parquet_column_prefetch(const struct wr_column *in, uint32_t first, uint32_t count)
+{
+    const uint32_t width = wr_type_width(in->type);
+    const uint32_t n = count < SEGMENT_ROWS ? count : SEGMENT_ROWS;
+    const char *values = (const char *)in->values + (size_t)first * width;
+    for (size_t at = 0; at < (size_t)n * width; at += 64) {
+        __builtin_prefetch(values + at);
+    }
+}
+
 wr_status wr_parquet_column_append(struct wr_parquet_column *c, const struct wr_column *in,
                                    const uint32_t *rows, uint32_t first, uint32_t count,
                                    struct wr_error *err)
 {
     while (count > 0) {
         const uint32_t n = segment_rows(c, in, rows, first, count);
+        if (rows == NULL) {
+            wr_parquet_column_prefetch(in, first + n, count - n);
+        }
         WR_TRY(append_segment(c, in, rows, rows == NULL ? first : 0, n, err));
         if (page_is_full(c)) {
             WR_TRY(flush_page(c, false, err));

@@ -137,6 +137,8 @@ WR_NODISCARD wr_status wr_parquet_column_append(struct wr_parquet_column *c,
                                                 const struct wr_column *in, const uint32_t *rows,
                                                 uint32_t first, uint32_t count,
                                                 struct wr_error *err);
+/* Asks for the first of the rows, as far as append looks at once. */
+void wr_parquet_column_prefetch(const struct wr_column *in, uint32_t first, uint32_t count);
 /* Finishes the open page and the dictionary page. */
 WR_NODISCARD wr_status wr_parquet_column_end(struct wr_parquet_column *c, struct wr_error *err);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define DICT_SLOTS_LOG2_MIN 10u
+#define TEXT_SLACK          12u
 #define DICT_PROBES_MAX     64u /* at half load an honest probe is shorter than 20 */
 
 void wr_dict_deinit(struct wr_dict *dict)
@@ -72,7 +73,7 @@ static inline uint64_t hash_key(struct wr_dict_key key)
 }
 
 /* Where four words lie that cover a text of 13 to 32 bytes, without a branch on its length, which would often be
- * guessed wrong. */
+ * guessed wrong. A shorter text is taken for the 12 bytes that its view holds. */
 struct words {
     uint32_t second;
     uint32_t third;
@@ -81,14 +82,16 @@ struct words {
 
 static inline struct words words_of(uint32_t bytes)
 {
-    return (struct words){ bytes < 16 ? bytes - 8 : 8, bytes < 16 ? 0 : bytes - 16, bytes - 8 };
+    const bool held = bytes <= WR_VIEW_INLINE_BYTES;
+    return (struct words){ held ? 4 : (bytes < 16 ? bytes - 8 : 8), bytes < 16 ? 0 : bytes - 16,
+                           held ? 4 : bytes - 8 };
 }
 
-/* Texts longer than WR_VIEW_INLINE_BYTES, so that all loads lie within. */
+/* Not shorter than 12 bytes, so that all loads lie within. */
 static inline uint64_t hash_text(const char *p, uint32_t bytes)
 {
     uint64_t h = bytes * HASH_A;
-    for (; bytes > 32; bytes -= 16, p += 16) {
+    for (; __builtin_expect(bytes > 32, 0); bytes -= 16, p += 16) {
         h = fold(load64(p) ^ h, load64(p + 8) ^ HASH_A);
     }
     const struct words w = words_of(bytes);
@@ -96,23 +99,18 @@ static inline uint64_t hash_text(const char *p, uint32_t bytes)
     return front ^ fold(load64(p + w.third) ^ HASH_A, load64(p + w.last) ^ HASH_B);
 }
 
-static inline bool equal_text(const char *a, const char *b, uint32_t bytes)
+static inline struct wr_dict_key short_key(const struct wr_view *view)
 {
-    if (bytes > 32) {
-        return memcmp(a, b, bytes) == 0;
-    }
-    const struct words w = words_of(bytes);
-    return ((load64(a) ^ load64(b)) | (load64(a + w.second) ^ load64(b + w.second)) |
-            (load64(a + w.third) ^ load64(b + w.third)) | (load64(a + w.last) ^ load64(b + w.last))) == 0;
+    struct wr_dict_key key;
+    memcpy(&key, view, sizeof key);
+    return key;
 }
 
 static inline struct wr_dict_key view_key(const struct wr_view *view)
 {
-    struct wr_dict_key key;
-    memcpy(&key, view, sizeof key);
-    if (view->bytes > WR_VIEW_INLINE_BYTES) {
-        key.b = hash_text(view->data, view->bytes);
-    }
+    struct wr_dict_key key = short_key(view);
+    const uint64_t hash = hash_text(wr_view_data(view), view->bytes);
+    key.b = view->bytes > WR_VIEW_INLINE_BYTES ? hash : key.b;
     return key;
 }
 
@@ -217,46 +215,73 @@ static inline uint32_t index_u64(struct wr_dict *dict, uint64_t value, uint64_t 
 
 static void prefetch_slots(const struct wr_dict *dict, const uint64_t *hash, uint32_t count)
 {
-    if (dict->slots_log2 < PREFETCH_LOG2) {
-        return;
-    }
     for (uint32_t i = 0; i < count; i++) {
         __builtin_prefetch(&dict->slots[slot_of(dict, hash[i])]);
     }
 }
 
+/* Asks for the keys that the slots name (a free slot names one before the first: asking is harmless). */
+static void prefetch_keys(const struct wr_dict *dict, const uint64_t *hash, uint32_t count,
+                          uint32_t width)
+{
+    const char *keys = dict->keys.data;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t number = (uint32_t)dict->slots[slot_of(dict, hash[i])];
+        __builtin_prefetch((const void *)((uintptr_t)keys + ((uintptr_t)number - 1) * width));
+    }
+}
+
+static inline void prefetch_block(const struct wr_dict *dict, const uint64_t *hash, uint32_t count,
+                                  uint32_t width)
+{
+    if (dict->slots_log2 >= PREFETCH_LOG2) {
+        prefetch_slots(dict, hash, count);
+        prefetch_keys(dict, hash, count, width);
+    }
+}
+
+/* Calls index_block for one block after the other, until one is not done in full. */
+#define EACH_BLOCK(index_block)                                                                    \
+    for (uint32_t from = 0; from < count; from += WR_DICT_BLOCK) {                                 \
+        const uint32_t n = count - from < WR_DICT_BLOCK ? count - from : WR_DICT_BLOCK;            \
+        const uint32_t done = index_block(dict, scratch, values + from, n, indexes + from);        \
+        if (__builtin_expect(done < n, 0)) {                                                       \
+            return from + done;                                                                    \
+        }                                                                                          \
+    }                                                                                              \
+    return count
+
+#define NUMBER_BLOCK(name, type)                                                                   \
+    static uint32_t name(struct wr_dict *dict, struct wr_dict_scratch *scratch,                    \
+                         const type *values, uint32_t count, uint32_t *indexes)                    \
+    {                                                                                              \
+        uint64_t *hash = scratch->hash;                                                            \
+        for (uint32_t i = 0; i < count; i++) {                                                     \
+            hash[i] = hash_u64(values[i]);                                                         \
+        }                                                                                          \
+        prefetch_block(dict, hash, count, sizeof(uint64_t));                                       \
+        for (uint32_t i = 0; i < count; i++) {                                                     \
+            indexes[i] = index_u64(dict, values[i], hash[i]);                                      \
+            if (__builtin_expect(indexes[i] == WR_DICT_NONE, 0)) {                                 \
+                return i;                                                                          \
+            }                                                                                      \
+        }                                                                                          \
+        return count;                                                                              \
+    }
+
+NUMBER_BLOCK(u64_block, uint64_t)
+NUMBER_BLOCK(u32_block, uint32_t)
+
 uint32_t wr_dict_index_u64(struct wr_dict *dict, struct wr_dict_scratch *scratch,
                            const uint64_t *values, uint32_t count, uint32_t *indexes)
 {
-    uint64_t *hash = scratch->hash;
-    for (uint32_t i = 0; i < count; i++) {
-        hash[i] = hash_u64(values[i]);
-    }
-    prefetch_slots(dict, hash, count);
-    for (uint32_t i = 0; i < count; i++) {
-        indexes[i] = index_u64(dict, values[i], hash[i]);
-        if (__builtin_expect(indexes[i] == WR_DICT_NONE, 0)) {
-            return i;
-        }
-    }
-    return count;
+    EACH_BLOCK(u64_block);
 }
 
 uint32_t wr_dict_index_u32(struct wr_dict *dict, struct wr_dict_scratch *scratch,
                            const uint32_t *values, uint32_t count, uint32_t *indexes)
 {
-    uint64_t *hash = scratch->hash;
-    for (uint32_t i = 0; i < count; i++) {
-        hash[i] = hash_u64(values[i]);
-    }
-    prefetch_slots(dict, hash, count);
-    for (uint32_t i = 0; i < count; i++) {
-        indexes[i] = index_u64(dict, values[i], hash[i]);
-        if (__builtin_expect(indexes[i] == WR_DICT_NONE, 0)) {
-            return i;
-        }
-    }
-    return count;
+    EACH_BLOCK(u32_block);
 }
 
 static inline bool same_key(struct wr_dict_key x, struct wr_dict_key y)
@@ -287,11 +312,21 @@ uint32_t wr_dict_index_i128(struct wr_dict *dict, struct wr_dict_scratch *scratc
     return count;
 }
 
-/* Long texts with equal keys are nearly always equal; "nearly" is not good enough, so the bytes decide. */
+/* Long texts with equal keys are nearly always equal; "nearly" is not good enough, so the bytes decide. Behind the last
+ * text of the dictionary lies TEXT_SLACK, for short ones. */
 static inline bool same_text(const struct wr_dict *dict, uint32_t index, const struct wr_view *view)
 {
-    return view->bytes <= WR_VIEW_INLINE_BYTES ||
-           equal_text(wr_dict_text(dict, index).data, view->data, view->bytes);
+    const char *a = wr_dict_text(dict, index).data;
+    const char *b = wr_view_data(view);
+    const uint32_t bytes = view->bytes;
+    if (__builtin_expect(bytes > 32, 0)) {
+        return memcmp(a, b, bytes) == 0;
+    }
+    const struct words w = words_of(bytes);
+    const uint64_t differ =
+        (load64(a) ^ load64(b)) | (load64(a + w.second) ^ load64(b + w.second)) |
+        (load64(a + w.third) ^ load64(b + w.third)) | (load64(a + w.last) ^ load64(b + w.last));
+    return ((differ != 0) & (bytes > WR_VIEW_INLINE_BYTES)) == 0;
 }
 
 static bool add_view(struct wr_dict *dict, uint32_t slot, uint64_t hash, struct wr_dict_key key,
@@ -304,39 +339,59 @@ static bool add_view(struct wr_dict *dict, uint32_t slot, uint64_t hash, struct 
     wr_buf_append(&dict->offsets, &offset, sizeof offset);
     wr_buf_append(&dict->page, &view->bytes, 4);
     wr_buf_append(&dict->page, wr_view_data(view), view->bytes);
+    wr_buf_reserve(&dict->page, TEXT_SLACK);
     wr_buf_append(&dict->keys, &key, sizeof key);
     add_entry(dict, true, slot, hash);
     return true;
 }
 
-#define SAME_VIEW(i) (same_key(wr_dict_key(dict, (i)), key) && same_text(dict, (i), view))
+#define SAME_SHORT(i) (same_key(wr_dict_key(dict, (i)), key))
+#define SAME_VIEW(i) (same_key(wr_dict_key(dict, (i)), key) && same_text(dict, (i), &values[i_of]))
+
+#define VIEWS_BLOCK(name, KEY, SAME)                                                               \
+    static uint32_t name(struct wr_dict *dict, struct wr_dict_scratch *scratch,                    \
+                         const struct wr_view *values, uint32_t count, uint32_t *indexes)          \
+    {                                                                                              \
+        uint64_t *hashes = scratch->hash;                                                          \
+        for (uint32_t i = 0; i < count; i++) {                                                     \
+            scratch->key[i] = KEY(&values[i]);                                                     \
+            hashes[i] = hash_key(scratch->key[i]);                                                 \
+        }                                                                                          \
+        prefetch_block(dict, hashes, count, sizeof(struct wr_dict_key));                           \
+        for (uint32_t i_of = 0; i_of < count; i_of++) {                                            \
+            const struct wr_dict_key key = scratch->key[i_of];                                     \
+            const uint64_t hash = hashes[i_of];                                                    \
+            uint32_t slot;                                                                         \
+            uint32_t found;                                                                        \
+            PROBE(dict, hash, slot, found, SAME);                                                  \
+            if (__builtin_expect(found == WR_DICT_NONE, 0)) {                                      \
+                found = dict->count;                                                               \
+                if (!add_view(dict, slot, hash, key, &values[i_of])) {                             \
+                    return i_of;                                                                   \
+                }                                                                                  \
+            }                                                                                      \
+            indexes[i_of] = found;                                                                 \
+        }                                                                                          \
+        return count;                                                                              \
+    }
+
+VIEWS_BLOCK(short_block, short_key, SAME_SHORT)
+VIEWS_BLOCK(any_block, view_key, SAME_VIEW)
+
+/* One branch for the block instead of one for each text: columns that mix lengths around the limit would mislead it. */
+static uint32_t views_block(struct wr_dict *dict, struct wr_dict_scratch *scratch,
+                            const struct wr_view *values, uint32_t count, uint32_t *indexes)
+{
+    uint32_t longer = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        longer |= values[i].bytes > WR_VIEW_INLINE_BYTES;
+    }
+    return longer ? any_block(dict, scratch, values, count, indexes)
+                  : short_block(dict, scratch, values, count, indexes);
+}
 
 uint32_t wr_dict_index_views(struct wr_dict *dict, struct wr_dict_scratch *scratch,
                              const struct wr_view *values, uint32_t count, uint32_t *indexes)
 {
-    uint64_t *hashes = scratch->hash;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + WR_DICT_PREFETCH < count) {
-            wr_view_prefetch(&values[i + WR_DICT_PREFETCH]);
-        }
-        scratch->key[i] = view_key(&values[i]);
-        hashes[i] = hash_key(scratch->key[i]);
-    }
-    prefetch_slots(dict, hashes, count);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct wr_view *view = &values[i];
-        const struct wr_dict_key key = scratch->key[i];
-        const uint64_t hash = hashes[i];
-        uint32_t slot;
-        uint32_t found;
-        PROBE(dict, hash, slot, found, SAME_VIEW);
-        if (__builtin_expect(found == WR_DICT_NONE, 0)) {
-            found = dict->count;
-            if (!add_view(dict, slot, hash, key, view)) {
-                return i;
-            }
-        }
-        indexes[i] = found;
-    }
-    return count;
+    EACH_BLOCK(views_block);
 }

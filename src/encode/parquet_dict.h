@@ -3,8 +3,9 @@
  * Keys are 8 bytes (numbers, as their bits) or 16 (decimals; texts as their view). A text of more than
  * WR_VIEW_INLINE_BYTES has (length and prefix, hash of all bytes) for its key and is compared in full.
  *
- * Lookup goes over a whole run of values in passes (hash and prefetch, then probe), because a dictionary of
- * 50,000 prices lies outside of the first-level cache.
+ * Lookup goes over a block of values in passes (hash, ask for the slots, ask for the entries that they name,
+ * compare), because a dictionary of 50,000 prices lies outside of the first-level cache; a block's working memory
+ * and what it asked for lie within.
  * Hostile keys that collide cannot make a lookup long: after DICT_PROBES_MAX steps the dictionary says "full",
  * as it does at its limits, and the column goes on without it.
  */
@@ -36,10 +37,12 @@ struct wr_dict {
     struct wr_buf offsets;
 };
 
-/* Working memory for one run of up to WR_BATCH_ROWS_MAX values; shared by all dictionaries of a thread. */
+#define WR_DICT_BLOCK 128u
+
+/* Working memory for one block of values; shared by all dictionaries of a thread. */
 struct wr_dict_scratch {
-    uint64_t hash[WR_BATCH_ROWS_MAX];
-    struct wr_dict_key key[WR_BATCH_ROWS_MAX];
+    uint64_t hash[WR_DICT_BLOCK];
+    struct wr_dict_key key[WR_DICT_BLOCK];
 };
 
 void wr_dict_deinit(struct wr_dict *dict); /* accepts a zeroed one */
@@ -47,7 +50,7 @@ void wr_dict_reset(struct wr_dict *dict);  /* empty, memory kept; also the start
 uint64_t wr_dict_bytes(const struct wr_dict *dict);
 
 /* Indexes of values[0..count) into indexes; new values are added. Returns how many it could do: less than count
- * when the dictionary is full. count <= WR_BATCH_ROWS_MAX. */
+ * when the dictionary is full. */
 uint32_t wr_dict_index_u64(struct wr_dict *dict, struct wr_dict_scratch *scratch,
                            const uint64_t *values, uint32_t count, uint32_t *indexes);
 uint32_t wr_dict_index_u32(struct wr_dict *dict, struct wr_dict_scratch *scratch,

@@ -10,9 +10,17 @@
 /* Bytes of one system call: large enough to be cheap, far from INT32_MAX. */
 #define CHUNK_BYTES (8u << 20)
 
+/* The caller waits either way, and a buffered write never waits for anybody else: io_uring would hand it to a thread of
+ * the kernel's, which costs the wake-ups and finds the bytes in another core's cache. The simulated loop sees all. */
+static bool in_this_thread(const struct wr_io *io, const struct wr_io_op *op)
+{
+    return io == NULL || (op->kind == WR_IO_WRITE && op->offset >= 0 &&
+                          wr_io_backend_of(io) != WR_IO_SIM);
+}
+
 static int32_t run(struct wr_io *io, struct wr_io_op *op)
 {
-    if (io != NULL) {
+    if (!in_this_thread(io, op)) {
         return wr_io_run(io, op);
     }
     ssize_t n;
