@@ -48,7 +48,7 @@ const struct wr_option wr_setting_options[] = {
      "What the process may use in all; default: half of the machine or container.", .min = 64 << 20,
      .max = INT64_MAX},
     {"batch_rows", WR_OPTION_INT, "1024", "Rows of a batch.", .min = 1, .max = 1024},
-    {"ring_batches", WR_OPTION_INT, "64", "Batches that fit between two workers: a power of two.",
+    {"ring_batches", WR_OPTION_INT, "16", "Batches that fit between two workers: a power of two.",
      .min = 2, .max = 4096},
     {"state", WR_OPTION_TEXT, NULL, "Where state and manifests are kept: a directory or s3://."},
     {"default_commit_interval", WR_OPTION_DURATION, "1s", "How often an epoch is committed.",
