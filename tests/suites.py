@@ -132,7 +132,7 @@ def meson_suite(kind, name, selection, seconds):
         env["TSAN_OPTIONS"] += f":suppressions={suppressions}"
     code, text = run([*without_aslr(kind), "meson", "test", "-C", str(directory), "--no-rebuild", "--logbase", f"weir-{name}",
                       "--timeout-multiplier", "3", "--num-processes", str(os.cpu_count()), *selection],
-                     LOGS / f"{name}.log", seconds)
+                     LOGS / f"{name}.log", seconds, env)
     tally = meson_results(results)
     if code is None:
         tally.failed += 1
