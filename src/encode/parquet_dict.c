@@ -7,7 +7,11 @@
 
 #define DICT_SLOTS_LOG2_MIN 10u
 #define TEXT_SLACK          12u
+#define NUMBER_BITS         18u
+#define NUMBER_MASK         ((1u << NUMBER_BITS) - 1)
 #define DICT_PROBES_MAX     64u /* at half load an honest probe is shorter than 20 */
+
+_Static_assert(WR_DICT_ENTRIES_MAX <= NUMBER_MASK, "index + 1 fits");
 
 void wr_dict_deinit(struct wr_dict *dict)
 {
@@ -119,10 +123,10 @@ static inline uint32_t slot_of(const struct wr_dict *dict, uint64_t hash)
     return (uint32_t)(hash >> (64 - dict->slots_log2));
 }
 
-/* The lower half of the hash is the tag (the upper picks the slot). */
-static inline uint64_t slot_value(uint64_t hash, uint32_t index)
+/* The lowest bits of the hash are the tag (the upper ones pick the slot). */
+static inline uint32_t slot_value(uint64_t hash, uint32_t index)
 {
-    return hash << 32 | (index + 1);
+    return (uint32_t)hash << NUMBER_BITS | (index + 1);
 }
 
 static uint64_t entry_hash(const struct wr_dict *dict, bool wide, uint32_t index)
@@ -159,16 +163,16 @@ static void add_entry(struct wr_dict *dict, bool wide, uint32_t slot, uint64_t h
 #define PROBE(dict, hash, slot, found, SAME)                                                       \
     do {                                                                                           \
         const uint32_t mask_ = (1u << (dict)->slots_log2) - 1;                                     \
-        const uint32_t tag_ = (uint32_t)(hash);                                                    \
+        const uint32_t tag_ = (uint32_t)(hash) & (UINT32_MAX >> NUMBER_BITS);                      \
         (slot) = slot_of((dict), (hash));                                                          \
         (found) = WR_DICT_NONE;                                                                    \
         for (uint32_t probes_ = 0;; probes_++) {                                                   \
-            const uint64_t s_ = (dict)->slots[slot];                                               \
+            const uint32_t s_ = (dict)->slots[slot];                                               \
             if (s_ == 0) {                                                                         \
                 break;                                                                             \
             }                                                                                      \
-            const uint32_t i_ = (uint32_t)s_ - 1;                                                  \
-            if ((uint32_t)(s_ >> 32) == tag_ && (SAME(i_))) {                                      \
+            const uint32_t i_ = (s_ & NUMBER_MASK) - 1;                                            \
+            if (s_ >> NUMBER_BITS == tag_ && (SAME(i_))) {                                         \
                 (found) = i_;                                                                      \
                 break;                                                                             \
             }                                                                                      \
@@ -226,7 +230,7 @@ static void prefetch_keys(const struct wr_dict *dict, const uint64_t *hash, uint
 {
     const char *keys = dict->keys.data;
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t number = (uint32_t)dict->slots[slot_of(dict, hash[i])];
+        const uint32_t number = dict->slots[slot_of(dict, hash[i])] & NUMBER_MASK;
         __builtin_prefetch((const void *)((uintptr_t)keys + ((uintptr_t)number - 1) * width));
     }
 }

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "batch/batch.h"
 
-/* Entries: 17 bits an index, and a table of 2 MiB. */
+/* Entries: 17 bits an index, and a table of 1 MiB. */
 #define WR_DICT_ENTRIES_MAX (128u << 10)
 /* What parquet-mr allows a dictionary page by default; readers hold it in memory for each column. */
 #define WR_DICT_BYTES_MAX (1u << 20)
@@ -30,7 +30,7 @@ struct wr_dict {
     uint32_t count;
     uint32_t slots_log2;
     uint32_t slots_capacity; /* allocated */
-    uint64_t *slots;         /* hash tag in the upper half, index + 1 in the lower; 0: free */
+    uint32_t *slots;         /* 14 bits of the hash, then index + 1; 0: free. Half the table is twice the cache */
     struct wr_buf keys;      /* uint64_t or struct wr_dict_key each */
     /* Texts only: the dictionary page's bytes as they will be written, and where each text's length begins. */
     struct wr_buf page;
