@@ -236,13 +236,11 @@ static struct wr_token number(struct wr_lexer *lexer, uint32_t begin)
     while (is_digit(peek(lexer, 0))) {
         lexer->at++;
     }
-    if (peek(lexer, 0) == '.' && is_digit(peek(lexer, 1))) {
-        lexer->at++;
+    if (peek(lexer, 0) == '.' && peek(lexer, 1) != '.') {
+        lexer->at++; /* "5." and "5.e1" are numbers too */
         while (is_digit(peek(lexer, 0))) {
             lexer->at++;
         }
-    } else if (peek(lexer, 0) == '.' && !begins_name(peek(lexer, 1)) && peek(lexer, 1) != '.') {
-        lexer->at++; /* "5." */
     }
     const char e = peek(lexer, 0);
     const uint32_t sign = peek(lexer, 1) == '+' || peek(lexer, 1) == '-';

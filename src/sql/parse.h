@@ -22,6 +22,7 @@ struct wr_parser {
     uint32_t ahead_count;
     uint32_t previous_end; /* where the token before ended */
     uint32_t depth;
+    bool bound; /* in BETWEEN's lower bound or POSITION: IN, LIKE, AND, NOT … need parentheses */
     bool failed;
     bool fresh; /* the last fail was the first: a hint belongs to it */
     struct wr_error *err;
@@ -68,6 +69,7 @@ struct wr_ast_expr *wr_parse_expr(struct wr_parser *p);
 void wr_parse_item_list(struct wr_parser *p, struct wr_ast_item **items, uint32_t *count);
 struct wr_ast_query *wr_parse_query(struct wr_parser *p);
 struct wr_type wr_parse_type(struct wr_parser *p);
+bool wr_parse_is_type(struct wr_slice word); /* the first word of a type */
 bool wr_parse_is_reserved(struct wr_slice word); /* cannot be an alias without AS */
 
 #endif

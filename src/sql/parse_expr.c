@@ -120,14 +120,20 @@ static struct wr_ast_expr *number_node(struct wr_parser *p, const char *text, ui
 /* SUBSTRING(x FROM a FOR b), and with commas. */
 static struct wr_ast_expr *parse_substring(struct wr_parser *p, struct wr_ast_expr *call)
 {
+    if (wr_parser_take_sign(p, ")")) {
+        return call; /* the binder tells how many arguments it takes */
+    }
     add_arg(p, call, wr_parse_expr(p));
     const bool words = wr_parser_is(p, "from") || wr_parser_is(p, "for");
-    if (wr_parser_take(p, "from") || wr_parser_take_sign(p, ",")) {
+    if (wr_parser_take(p, "from")) {
         add_arg(p, call, wr_parse_expr(p));
-    } else if (wr_parser_is(p, "for")) {
+    } else if (words) {
         add_arg(p, call, number_node(p, "1", p->token.at));
     }
-    if (words ? wr_parser_take(p, "for") : wr_parser_take_sign(p, ",")) {
+    if (words && wr_parser_take(p, "for")) {
+        add_arg(p, call, wr_parse_expr(p));
+    }
+    while (!words && wr_parser_take_sign(p, ",")) {
         add_arg(p, call, wr_parse_expr(p));
     }
     wr_parser_need_sign(p, ")", "after the arguments of substring");
@@ -167,7 +173,7 @@ static struct wr_ast_expr *parse_trim(struct wr_parser *p, struct wr_ast_expr *c
 static struct wr_ast_expr *parse_extract(struct wr_parser *p, uint32_t at, uint32_t end)
 {
     struct wr_ast_expr *call = new_call(p, "date_part", at, end);
-    if (p->token.kind != WR_TOKEN_NAME && p->token.kind != WR_TOKEN_STRING) {
+    if (!wr_parser_is_name(p) && p->token.kind != WR_TOKEN_STRING) {
         wr_parser_expected(p, "a field such as HOUR or EPOCH");
         return call;
     }
@@ -178,11 +184,21 @@ static struct wr_ast_expr *parse_extract(struct wr_parser *p, uint32_t at, uint3
     return call;
 }
 
+/* Where IN or AND is a word of the form around it and no operator: PostgreSQL's b_expr. */
+static struct wr_ast_expr *parse_bound(struct wr_parser *p)
+{
+    const bool outer = p->bound;
+    p->bound = true;
+    struct wr_ast_expr *bound = parse_level(p, LEVEL_IS);
+    p->bound = outer;
+    return bound;
+}
+
 static struct wr_ast_expr *parse_position(struct wr_parser *p, struct wr_ast_expr *call)
 {
-    add_arg(p, call, parse_level(p, LEVEL_OTHER)); /* IN is a word here, not an operator */
+    add_arg(p, call, parse_bound(p));
     wr_parser_need(p, "IN");
-    add_arg(p, call, wr_parse_expr(p));
+    add_arg(p, call, parse_bound(p));
     wr_parser_need_sign(p, ")", "after POSITION(what IN text");
     return call;
 }
@@ -443,19 +459,23 @@ static struct wr_ast_expr *parse_name(struct wr_parser *p)
     return node;
 }
 
-/* DATE '2024-01-31': a type and a string. */
+/* DATE '2024-01-31': a type and a string. A size between them would look like a call. */
 static bool is_typed_literal(struct wr_parser *p)
 {
-    static const char *const types[] = {"date",  "timestamp", "timestamptz", "json",
-                                        "jsonb", "bytea",     "numeric",     "text"};
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (wr_parser_is(p, types[i])) {
-            const struct wr_token *next = wr_parser_ahead(p, 1);
-            return next->kind == WR_TOKEN_STRING ||
-                   (wr_token_is(next, "with") && wr_token_is(wr_parser_ahead(p, 2), "time"));
-        }
+    if (p->token.kind != WR_TOKEN_NAME || !wr_parse_is_type(p->token.text)) {
+        return false;
     }
-    return false;
+    const struct wr_token *next = wr_parser_ahead(p, 1);
+    if (next->kind == WR_TOKEN_NAME) {
+        const struct wr_token *after = wr_parser_ahead(p, 2);
+        if (wr_parser_is(p, "timestamp") &&
+            (wr_token_is(next, "with") || wr_token_is(next, "without"))) {
+            return wr_token_is(after, "time");
+        }
+        return (wr_token_is(next, "precision") || wr_token_is(next, "varying")) &&
+               after->kind == WR_TOKEN_STRING;
+    }
+    return next->kind == WR_TOKEN_STRING;
 }
 
 static struct wr_ast_expr *parse_typed_literal(struct wr_parser *p)
@@ -502,10 +522,13 @@ static struct wr_ast_expr *parse_word(struct wr_parser *p)
     if (is_typed_literal(p)) {
         return parse_typed_literal(p);
     }
-    if (wr_token_is_sign(next, "(")) {
+    const bool reserved = !quoted && wr_parse_is_reserved(p->token.text);
+    /* left() and right() are functions, though the words are reserved for joins. */
+    const bool side = wr_parser_is(p, "left") || wr_parser_is(p, "right");
+    if (wr_token_is_sign(next, "(") && (side || !reserved)) {
         return parse_call(p);
     }
-    if (!quoted && wr_parse_is_reserved(p->token.text)) {
+    if (reserved) {
         const bool comma = p->previous_end > 0 && p->sql.text.data[p->previous_end - 1] == ',';
         wr_parser_expected(p, "an expression");
         wr_parser_hint(p, comma ? "remove the comma before it, or name one more column"
@@ -533,6 +556,9 @@ static struct wr_ast_expr *parse_primary(struct wr_parser *p)
             wr_parser_fail(p, p->token.at, "a sub-query cannot stand inside an expression");
             wr_parser_hint(p, "sub-queries stand in FROM only");
         }
+        if (wr_parser_is_sign(p, "*")) {
+            wr_parser_expected(p, "an expression");
+        }
         struct wr_ast_expr *inner = wr_parse_expr(p);
         if (!wr_parser_take_sign(p, ")")) {
             wr_parser_expected(p, "\")\" to close the parenthesis");
@@ -547,14 +573,24 @@ static struct wr_ast_expr *parse_primary(struct wr_parser *p)
     return new_node(p, WR_AST_NULL, at);
 }
 
+/* The current token is "::". */
+static struct wr_ast_expr *parse_colons(struct wr_parser *p, struct wr_ast_expr *value)
+{
+    wr_parser_advance(p);
+    struct wr_ast_expr *cast = node_of(p, WR_AST_CAST, value->at, value, NULL);
+    cast->type = wr_parse_type(p);
+    cast->end = p->previous_end;
+    return cast;
+}
+
 static struct wr_ast_expr *parse_postfix(struct wr_parser *p)
 {
     const uint32_t at = p->token.at;
     struct wr_ast_expr *value = parse_primary(p);
     for (;;) {
-        if (wr_parser_take_sign(p, "::")) {
-            value = node_of(p, WR_AST_CAST, at, value, NULL);
-            value->type = wr_parse_type(p);
+        if (wr_parser_is_sign(p, "::")) {
+            value = parse_colons(p, value);
+            value->at = at; /* with the parenthesis that it may begin with */
         } else if (wr_parser_is_sign(p, ".") && value->kind != WR_AST_NUMBER) {
             wr_parser_advance(p);
             value = node_of(p, WR_AST_FIELD, at, value, NULL);
@@ -574,17 +610,25 @@ static struct wr_ast_expr *parse_postfix(struct wr_parser *p)
 
 static struct wr_ast_expr *parse_unary(struct wr_parser *p)
 {
-    static const char *const unary[][2] = {{"-", "u-"}, {"+", "u+"}, {"~", "u~"}};
+    static const char *const unary[][2] = {{"-", "u-"}, {"+", "u+"}};
     const uint32_t at = p->token.at;
     if (!wr_parser_enter(p)) {
         return new_node(p, WR_AST_NULL, at);
     }
     struct wr_ast_expr *node = NULL;
-    for (size_t i = 0; i < 3 && node == NULL; i++) {
+    for (size_t i = 0; i < 2 && node == NULL; i++) {
         if (wr_parser_take_sign(p, unary[i][0])) {
             node = node_of(p, WR_AST_UNARY, at, parse_unary(p), NULL);
             node->op = unary[i][1];
         }
+    }
+    if (node == NULL && wr_parser_take_sign(p, "~")) { /* binds as the other operators do */
+        node = node_of(p, WR_AST_UNARY, at, parse_level(p, LEVEL_OTHER + 1), NULL);
+        node->op = "u~";
+    }
+    if (node == NULL && p->bound && wr_parser_is(p, "not")) {
+        wr_parser_fail(p, at, "NOT stands in parentheses here");
+        wr_parser_hint(p, "write (NOT …)");
     }
     if (node == NULL && wr_parser_take(p, "not")) {
         node = node_of(p, WR_AST_NOT, at, parse_level(p, LEVEL_NOT), NULL);
@@ -596,15 +640,43 @@ static struct wr_ast_expr *parse_unary(struct wr_parser *p)
     return node;
 }
 
+/* PostgreSQL's ISNULL and NOTNULL are IS NULL and IS NOT NULL. */
+static bool is_test(struct wr_parser *p)
+{
+    if (!p->bound) {
+        return wr_parser_is(p, "is") || wr_parser_is(p, "isnull") || wr_parser_is(p, "notnull");
+    }
+    return wr_parser_is2(p, "is", "distinct") ||
+           (wr_parser_is2(p, "is", "not") && wr_token_is(wr_parser_ahead(p, 2), "distinct"));
+}
+
+static struct wr_ast_expr *parse_distinct_from(struct wr_parser *p, struct wr_ast_expr *left)
+{
+    wr_parser_need(p, "FROM");
+    struct wr_ast_expr *node =
+        node_of(p, WR_AST_DISTINCT_FROM, left->at, left, parse_level(p, LEVEL_IS + 1));
+    if (is_test(p)) {
+        wr_parser_fail(p, p->token.at, "IS DISTINCT FROM cannot be chained");
+        wr_parser_hint(p, "put what belongs together in parentheses");
+    }
+    return node;
+}
+
 static struct wr_ast_expr *parse_is(struct wr_parser *p, struct wr_ast_expr *left)
 {
     static const char *const whats[] = {"null", "true", "false", "unknown"};
+    const bool notnull = wr_parser_take(p, "notnull");
+    struct wr_ast_expr *node = NULL;
+    if (notnull || wr_parser_take(p, "isnull")) {
+        node = node_of(p, WR_AST_IS, left->at, left, NULL);
+        node->op = whats[0];
+        node->negated = notnull;
+        return node;
+    }
     wr_parser_advance(p);
     const bool negated = wr_parser_take(p, "not");
-    struct wr_ast_expr *node = NULL;
     if (wr_parser_take(p, "distinct")) {
-        wr_parser_need(p, "FROM");
-        node = node_of(p, WR_AST_DISTINCT_FROM, left->at, left, parse_level(p, LEVEL_COMPARE + 1));
+        node = parse_distinct_from(p, left);
     }
     for (size_t i = 0; i < 4 && node == NULL; i++) {
         if (wr_parser_take(p, whats[i])) {
@@ -636,33 +708,62 @@ static struct wr_ast_expr *parse_in(struct wr_parser *p, struct wr_ast_expr *lef
     return node;
 }
 
-/* [NOT] BETWEEN | IN | LIKE | ILIKE; NULL when none of them stands here. */
+/* The word of [NOT] BETWEEN | IN | LIKE | ILIKE, when one of them stands here. */
+static bool is_like_level(struct wr_parser *p, struct wr_token *word)
+{
+    static const char *const words[] = {"like", "ilike", "in", "between"};
+    *word = wr_parser_is(p, "not") ? *wr_parser_ahead(p, 1) : p->token;
+    for (size_t i = 0; i < 4; i++) {
+        if (wr_token_is(word, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct wr_ast_expr *parse_between(struct wr_parser *p, struct wr_ast_expr *left)
+{
+    const struct wr_token next = *wr_parser_ahead(p, 1);
+    const bool plain = wr_token_is(&next, "and") ||
+                       (next.kind == WR_TOKEN_SIGN && !wr_token_is_sign(&next, "("));
+    if (!plain && wr_parser_is(p, "symmetric")) {
+        wr_parser_fail(p, p->token.at, "BETWEEN SYMMETRIC is not there");
+        wr_parser_hint(p, "write BETWEEN least(a, b) AND greatest(a, b)");
+    } else if (!plain) {
+        (void)wr_parser_take(p, "asymmetric"); /* as without it */
+    }
+    struct wr_ast_expr *node = node_of(p, WR_AST_BETWEEN, left->at, left, parse_bound(p));
+    wr_parser_need(p, "AND");
+    add_arg(p, node, parse_level(p, LEVEL_OTHER));
+    return node;
+}
+
 static struct wr_ast_expr *parse_like_level(struct wr_parser *p, struct wr_ast_expr *left)
 {
-    const bool negated = wr_parser_is(p, "not");
-    const struct wr_token word = negated ? *wr_parser_ahead(p, 1) : p->token;
-    const bool like = wr_token_is(&word, "like");
-    struct wr_ast_expr *node = NULL;
-    if (!like && !wr_token_is(&word, "ilike") && !wr_token_is(&word, "in") &&
-        !wr_token_is(&word, "between")) {
+    struct wr_token word;
+    if (p->bound || !is_like_level(p, &word)) {
         return NULL;
     }
-    (void)wr_parser_take(p, "not");
+    const bool negated = wr_parser_take(p, "not");
+    const bool in = wr_token_is(&word, "in");
+    struct wr_ast_expr *node = NULL;
     wr_parser_advance(p);
-    if (wr_token_is(&word, "in")) {
+    if (in) {
         node = parse_in(p, left);
     } else if (wr_token_is(&word, "between")) {
-        node = node_of(p, WR_AST_BETWEEN, left->at, left, parse_level(p, LEVEL_OTHER));
-        wr_parser_need(p, "AND");
-        add_arg(p, node, parse_level(p, LEVEL_OTHER));
+        node = parse_between(p, left);
     } else {
         node = node_of(p, WR_AST_LIKE, left->at, left, parse_level(p, LEVEL_OTHER));
-        node->op = like ? "like" : "ilike";
+        node->op = wr_token_is(&word, "like") ? "like" : "ilike";
         if (wr_parser_take(p, "escape")) {
             add_arg(p, node, parse_level(p, LEVEL_OTHER));
         }
     }
     node->negated = negated;
+    if (!in && is_like_level(p, &word)) {
+        wr_parser_fail(p, p->token.at, "BETWEEN, IN and LIKE cannot be chained");
+        wr_parser_hint(p, "put what belongs together in parentheses");
+    }
     return node;
 }
 
@@ -721,12 +822,14 @@ static struct wr_ast_expr *parse_level(struct wr_parser *p, enum level least)
         struct wr_ast_expr *next = least <= LEVEL_LIKE ? parse_like_level(p, left) : NULL;
         if (next != NULL) {
             left = next;
-        } else if (least <= LEVEL_IS && wr_parser_is(p, "is")) {
+        } else if (least <= LEVEL_IS && is_test(p)) {
             left = parse_is(p, left);
         } else if (least <= LEVEL_AND && wr_parser_is(p, "and")) {
             left = parse_logic(p, left, true);
         } else if (least <= LEVEL_OR && wr_parser_is(p, "or")) {
             left = parse_logic(p, left, false);
+        } else if (wr_parser_is_sign(p, "::")) { /* a IS NULL::text casts the answer */
+            left = parse_colons(p, left);
         } else {
             return left;
         }
@@ -738,7 +841,10 @@ struct wr_ast_expr *wr_parse_expr(struct wr_parser *p)
     if (!wr_parser_enter(p)) {
         return new_node(p, WR_AST_NULL, p->token.at);
     }
+    const bool outer = p->bound;
+    p->bound = false;
     struct wr_ast_expr *expr = parse_level(p, LEVEL_OR);
+    p->bound = outer;
     wr_parser_leave(p);
     return expr;
 }

@@ -34,6 +34,7 @@
  *   argument   = [ name "=>" ] ( [ TABLE ] from | DESCRIPTOR "(" expr ")" | expr ) ;
  *
  *   expr       = expr OR expr | expr AND expr | NOT expr | expr IS [ NOT ] test
+ *              | expr ISNULL | expr NOTNULL
  *              | expr compare expr | expr [ NOT ] BETWEEN expr AND expr
  *              | expr [ NOT ] IN "(" expr { "," expr } ")"
  *              | expr [ NOT ] ( LIKE | ILIKE ) expr [ ESCAPE expr ]
@@ -45,16 +46,18 @@
  *              | "+" | "-" | "*" | "/" | "%" | "^" ;
  *   call       = name "(" [ "*" | [ DISTINCT ] expr { "," expr } ] ")"
  *                [ FILTER "(" WHERE expr ")" ]
- *              | EXTRACT "(" name FROM expr ")" | POSITION "(" expr IN expr ")"
+ *              | EXTRACT "(" ( name | string ) FROM expr ")" | POSITION "(" expr IN expr ")"
  *              | SUBSTRING "(" expr [ FROM expr ] [ FOR expr ] ")"
  *              | TRIM "(" [ BOTH | LEADING | TRAILING ] [ expr ] FROM expr ")" ;
  *   case       = CASE [ expr ] WHEN expr THEN expr { WHEN expr THEN expr } [ ELSE expr ] END ;
- *   cast       = ( CAST | TRY_CAST ) "(" expr AS type ")" | type string ;
+ *   cast       = ( CAST | TRY_CAST ) "(" expr AS type ")" | type string ; (* no sizes *)
  *   constant   = number | string | NULL | TRUE | FALSE | INTERVAL string [ unit ] ;
  *   path       = name { "." name } ;
  *
- * Precedence, least first: OR, AND, NOT, IS, comparison (not chained), BETWEEN IN LIKE, other
- * operators, + -, * / %, ^, unary, "::", as PostgreSQL's.
+ * Precedence, least first: OR, AND, NOT, IS, comparison (not chained), BETWEEN IN LIKE (not
+ * chained), other operators and prefix ~, + -, * / %, ^, unary - and +, "::", as PostgreSQL's. The
+ * first bound of BETWEEN and both sides of POSITION are PostgreSQL's b_expr: LIKE, IN, NOT, AND, OR
+ * and IS NULL stand in parentheses there.
  */
 /* clang-format on */
 #include "sql/parse.h"

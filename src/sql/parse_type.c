@@ -168,12 +168,17 @@ static struct wr_type finish_type(struct wr_parser *p, const struct wr_token *wo
         if (wr_token_is(word, "double")) {
             (void)wr_parser_take(p, "precision");
         } else if (wr_token_is(word, "float") && wr_parser_is_sign(p, "(")) {
+            const uint32_t at = p->token.at;
             const int32_t bits = parse_optional_size(p);
+            if (bits < 1 || bits > 53) {
+                wr_parser_fail(p, at, "FLOAT(n) needs 1 to 53 bits");
+                wr_parser_hint(p, "write REAL or DOUBLE PRECISION");
+            }
             id = bits >= 1 && bits <= 24 ? WR_TYPE_FLOAT32 : WR_TYPE_FLOAT64;
         }
         break;
     case WR_TYPE_TEXT:
-        if (wr_token_is(word, "character")) {
+        if (wr_token_is(word, "character") || wr_token_is(word, "char")) {
             (void)wr_parser_take(p, "varying");
         }
         (void)parse_optional_size(
@@ -186,6 +191,16 @@ static struct wr_type finish_type(struct wr_parser *p, const struct wr_token *wo
         break;
     }
     return wr_type_of((enum wr_type_id)id);
+}
+
+bool wr_parse_is_type(struct wr_slice word)
+{
+    for (size_t i = 0; i < TYPE_WORDS; i++) {
+        if (wr_slice_equal_nocase(word, wr_slice_of(type_words[i].word))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct wr_type wr_parse_type(struct wr_parser *p)

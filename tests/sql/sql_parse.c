@@ -1,7 +1,8 @@
 /* sql_parse.c: what Weir's parser makes of queries. Reads queries from standard input, each ended by
  * a NUL byte, and prints a line for each: "accept", a tab and the query written anew from the syntax
- * tree with every grouping in parentheses; or "reject", a tab and the message. Nothing is bound: names and
- * types of columns do not matter. test_pg_oracle.py holds it against PostgreSQL's own parser. */
+ * tree, with every grouping in parentheses and every column in double quotes; or "reject", a tab and
+ * the message. Nothing is bound: names and types of columns do not matter. test_pg_oracle.py holds it
+ * against PostgreSQL's own parser. */
 #include "base/buf.h"
 #include "sql/parse.h"
 
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 
 static const char prefix[] = "CREATE VIEW v AS ";
+static bool star_misplaced; /* the parser leaves it to the binder where a bare * may stand */
 
 static void write_query(struct wr_buf *out, const struct wr_ast_query *query);
 static void write_expr(struct wr_buf *out, const struct wr_ast_expr *e);
@@ -25,12 +27,14 @@ static void write_quoted(struct wr_buf *out, struct wr_slice text, char quote)
     wr_buf_byte(out, (uint8_t)quote);
 }
 
+/* Quoted in any case, so that PostgreSQL's reserved words can be names as in Weir. */
 static void write_name(struct wr_buf *out, const struct wr_ast_name *name)
 {
-    if (name->quoted) {
-        write_quoted(out, name->text, '"');
-    } else {
-        wr_buf_append(out, name->text.data, name->text.bytes);
+    const size_t begin = out->bytes;
+    write_quoted(out, name->text, '"');
+    for (size_t i = begin; i < out->bytes && !name->quoted; i++) {
+        out->data[i] = (char)(out->data[i] >= 'A' && out->data[i] <= 'Z' ? out->data[i] | 0x20
+                                                                         : out->data[i]);
     }
 }
 
@@ -53,7 +57,11 @@ static void write_args(struct wr_buf *out, const struct wr_ast_expr *e, uint32_t
 
 static void write_call(struct wr_buf *out, const struct wr_ast_expr *e)
 {
-    write_parts(out, e);
+    if (e->parts[0].quoted) {
+        write_name(out, &e->parts[0]);
+    } else { /* as written: coalesce and its like are words of the grammar */
+        wr_buf_append(out, e->parts[0].text.data, e->parts[0].text.bytes);
+    }
     wr_buf_text(out, e->star ? "(*" : e->distinct ? "(DISTINCT " : "(");
     const bool position = !e->parts[0].quoted && e->arg_count == 2 &&
                           wr_slice_equal_nocase(e->parts[0].text, wr_slice_of("position"));
@@ -140,9 +148,10 @@ static void write_operation(struct wr_buf *out, const struct wr_ast_expr *e)
         write_expr(out, e->args[0]);
         wr_buf_printf(out, " AS %s)", wr_type_name(e->type, type, sizeof(type)));
         return;
-    default:
+    default: /* (a).b: PostgreSQL tells it from a.b */
+        wr_buf_text(out, "(");
         write_expr(out, e->args[0]);
-        wr_buf_text(out, ".");
+        wr_buf_text(out, ").");
         write_parts(out, e);
         return;
     }
@@ -155,6 +164,7 @@ static void write_expr(struct wr_buf *out, const struct wr_ast_expr *e)
         write_parts(out, e);
         return;
     case WR_AST_STAR:
+        star_misplaced = star_misplaced || e->part_count == 0;
         write_parts(out, e);
         wr_buf_text(out, e->part_count > 0 ? ".*" : "*");
         return;
@@ -217,8 +227,14 @@ static void write_select(struct wr_buf *out, const struct wr_ast_select *select)
     wr_buf_text(out, "SELECT ");
     for (uint32_t i = 0; i < select->item_count; i++) {
         wr_buf_text(out, i > 0 ? ", " : "");
-        write_expr(out, select->items[i].expr);
-        write_alias(out, &select->items[i].alias);
+        const struct wr_ast_item *item = &select->items[i];
+        if (item->expr->kind == WR_AST_STAR && item->expr->part_count == 0 &&
+            item->alias.text.bytes == 0) {
+            wr_buf_text(out, "*");
+        } else {
+            write_expr(out, item->expr);
+            write_alias(out, &item->alias);
+        }
     }
     wr_buf_text(out, " FROM ");
     write_from(out, select->from);
@@ -274,8 +290,11 @@ static void parse_one(const char *query, size_t bytes)
         print_line("reject", wr_slice_of("not one query"));
     } else {
         struct wr_buf out = {0};
+        star_misplaced = false;
         write_query(&out, ast.statements[0].query);
-        print_line("accept", (struct wr_slice){out.data, out.bytes});
+        print_line(star_misplaced ? "reject" : "accept",
+                   star_misplaced ? wr_slice_of("misplaced *")
+                                  : (struct wr_slice){out.data, out.bytes});
         wr_buf_deinit(&out);
     }
     wr_arena_deinit(&arena);
