@@ -43,7 +43,7 @@ def all_blocks(language):
 
 def secrets_for(sql):
     """A value for each ${NAME} of a pipeline, so that it can be checked."""
-    return {name: "127.0.0.1:9092" for name in re.findall(r"\$\{(\w+)\}", sql)}
+    return {name: "bucket" if "BUCKET" in name else "127.0.0.1:9092" for name in re.findall(r"\$\{(\w+)\}", sql)}
 
 
 def test_the_readme_shows_a_pipeline_and_commands():
