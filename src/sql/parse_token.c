@@ -82,7 +82,10 @@ void wr_parser_hint(struct wr_parser *p, const char *fmt, ...)
 void wr_parser_expected(struct wr_parser *p, const char *what)
 {
     const struct wr_token *t = &p->token;
-    const int shown = t->text.bytes > 40 ? 40 : (int)t->text.bytes;
+    int shown = t->text.bytes > 40 ? 40 : (int)t->text.bytes;
+    while (t->text.bytes > 40 && shown > 0 && ((uint8_t)t->text.data[shown] & 0xc0) == 0x80) {
+        shown--; /* not in the middle of a character */
+    }
     if (p->failed) {
         p->fresh = false;
         return;
