@@ -208,7 +208,17 @@ static struct wr_expr *bind_unary(struct wr_bind *bind, const struct wr_ast_expr
 static struct wr_expr *bind_binary(struct wr_bind *bind, const struct wr_ast_expr *ast)
 {
     struct wr_expr *args[2];
-    return bind_args(bind, ast, args) ? bind_operator(bind, ast->op, args, 2, ast) : NULL;
+    if (!bind_args(bind, ast, args)) {
+        return NULL;
+    }
+    /* There is one kernel for both orders of a number and an INTERVAL. */
+    if (strcmp(ast->op, "*") == 0 && args[1]->type.id == WR_TYPE_INTERVAL &&
+        wr_type_is_numeric(args[0]->type)) {
+        struct wr_expr *number = args[0];
+        args[0] = args[1];
+        args[1] = number;
+    }
+    return bind_operator(bind, ast->op, args, 2, ast);
 }
 
 static struct wr_expr *must_be_boolean(struct wr_bind *bind, struct wr_expr *expr, const char *what)
