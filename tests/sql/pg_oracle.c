@@ -1,7 +1,7 @@
 /* pg_oracle.c: what PostgreSQL's own parser (libpg_query) makes of statements. Reads them from
- * standard input, each ended by a NUL byte, and prints a line for each: "accept", a tab and the parse
- * tree as JSON; or "reject", a tab and the message. Links nothing of Weir: libpg_query brings an
- * allocator and hash tables of its own. */
+ * standard input, each ended by a NUL byte, and prints a line for each: "accept", a tab and the
+ * parse tree as JSON; or "reject", a tab and the message. Links nothing of Weir: libpg_query brings
+ * an allocator and hash tables of its own. */
 #include <pg_query.h>
 
 #include <stdio.h>

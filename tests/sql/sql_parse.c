@@ -1,8 +1,8 @@
-/* sql_parse.c: what Weir's parser makes of queries. Reads queries from standard input, each ended by
- * a NUL byte, and prints a line for each: "accept", a tab and the query written anew from the syntax
- * tree, with every grouping in parentheses and every column in double quotes; or "reject", a tab and
- * the message. Nothing is bound: names and types of columns do not matter. test_pg_oracle.py holds it
- * against PostgreSQL's own parser. */
+/* sql_parse.c: what Weir's parser makes of queries. Reads queries from standard input, each ended
+ * by a NUL byte, and prints a line for each: "accept", a tab and the query written anew from the
+ * syntax tree, with every grouping in parentheses and every column in double quotes; or "reject", a
+ * tab and the message. Nothing is bound: names and types of columns do not matter.
+ * test_pg_oracle.py holds it against PostgreSQL's own parser. */
 #include "base/buf.h"
 #include "sql/parse.h"
 
@@ -177,7 +177,9 @@ static void write_expr(struct wr_buf *out, const struct wr_ast_expr *e)
     case WR_AST_NULL:
     case WR_AST_TRUE:
     case WR_AST_FALSE:
-        wr_buf_text(out, e->kind == WR_AST_NULL ? "NULL" : e->kind == WR_AST_TRUE ? "TRUE" : "FALSE");
+        wr_buf_text(out, e->kind == WR_AST_NULL   ? "NULL"
+                         : e->kind == WR_AST_TRUE ? "TRUE"
+                                                  : "FALSE");
         return;
     case WR_AST_INTERVAL:
         wr_buf_text(out, "INTERVAL ");
@@ -264,12 +266,12 @@ static void write_query(struct wr_buf *out, const struct wr_ast_query *query)
     }
 }
 
-/* One record is one line: what would end it becomes a blank, or \n inside a string. */
+/* One query is one line: a line break in it goes as the unit separator, which text never has. */
 static void print_line(const char *verdict, struct wr_slice text)
 {
     printf("%s\t", verdict);
     for (size_t i = 0; i < text.bytes; i++) {
-        putchar(text.data[i] == '\n' ? '\x1f' : text.data[i]);
+        putchar(text.data[i] == '\n' ? 0x1f : text.data[i]);
     }
     putchar('\n');
 }

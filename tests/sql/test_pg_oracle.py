@@ -101,14 +101,11 @@ FUNCTION_WORDS = {"coalesce", "extract", "greatest", "least", "left", "nullif", 
 
 
 def program(name):
-    """The newest build's; under a sanitizer that build's own."""
-    if "asan" in os.environ.get("WEIR_BIN", ""):
-        built = [ROOT / "build" / "asan" / "tests" / "sql" / name]
-    else:
-        built = [pathlib.Path(os.environ.get("WEIR_SQL_PROGRAMS", "/nowhere")) / name]
-        built += sorted(ROOT.glob(f"build/*/tests/sql/{name}"), key=lambda path: -path.stat().st_mtime)
-    found = [path for path in built if path.exists()]
-    return found[0] if found else None
+    """Of WEIR_SQL_PROGRAMS, else of the debug build; under ASan of that build."""
+    kinds = ["asan"] if "asan" in os.environ.get("WEIR_BIN", "") else ["debug", "release", "debug-clang"]
+    named = os.environ.get("WEIR_SQL_PROGRAMS")
+    folders = [pathlib.Path(named)] if named else [ROOT / "build" / kind / "tests" / "sql" for kind in kinds]
+    return next((folder / name for folder in folders if (folder / name).exists()), None)
 
 
 def ask(name, texts):
@@ -279,7 +276,7 @@ def test_every_pair_of_operators_groups_as_in_postgresql():
 
 # --- a corpus -----------------------------------------------------------------------------------------
 
-EXPRESSIONS = (pathlib.Path(__file__).resolve().parent / "pg_expressions.txt")
+EXPRESSIONS = pathlib.Path(__file__).resolve().parent / "pg_expressions.txt"
 
 
 def corpus():
