@@ -558,8 +558,8 @@ static size_t make_event(char *into, int shape)
 {
     static const char *const shapes[] = {
         "{\"event_id\":\"$\",\"user_id\":#,\"type\":\"$\",\"amount\":#}",
-        " { \"x\" : #, \"type\" : \"$\", \"a_key_that_is_longer_than_any_register_is\" : \"$\" , "
-        "\"amount\" : # , \"ts\":#} ",
+        (" { \"x\" : #, \"type\" : \"$\", \"a_key_that_is_longer_than_any_register_is\" : \"$\" , "
+         "\"amount\" : # , \"ts\":#} "),
         "{\"n\":{\"a\":\"$\",\"b\":[{\"c\":#}]},\"page\":\"$\",\"e\":{},\"ok\":true,\"g\":[]}",
     };
     char *out = into;
