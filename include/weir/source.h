@@ -28,12 +28,25 @@ struct wr_source; /* the connector's own */
 struct wr_reader; /* the connector's own, one per worker */
 struct wr_http_server;
 
+/* Where a split goes on: the manifest's position, which wins over the option `start`. */
+struct wr_split_start {
+    const char *name; /* as SPLIT_OPENED told it */
+    int64_t next_position;
+};
+
 struct wr_source_env {
     const struct wr_plan_source *plan; /* name, options (typed bag), schemas */
     uint32_t workers;
     uint32_t batch_rows;    /* most rows of one poll (<= WR_BATCH_ROWS_MAX) */
     uint64_t memory_bytes;  /* this source's share: prefetch queues, read buffers */
     bool bounded;           /* stop each split at the end that it had at open */
+    /* A manifest exists: splits in starts go on there; others are new since then and are read from their beginning, so that
+     * nothing is lost. Borrowed while the source lives. */
+    bool resumed;
+    const struct wr_split_start *starts;
+    uint32_t start_count;
+    const char *state_directory; /* local, for spools of accepted requests; NULL: none */
+    bool has_state;              /* commit will be called after manifests: positions in it are safe for good */
     struct wr_http_server *http; /* the admin server, for ingest; NULL without --listen */
     /* Wakes a worker's loop from any thread. */
     void (*wake)(void *ctx, uint32_t worker);
@@ -96,7 +109,8 @@ struct wr_source_ops {
     void (*reader_close)(struct wr_reader *reader); /* all records are released; @thread worker */
     /* Regular upkeep (group membership, statistics); at least every 100 ms. May be NULL. @thread control */
     wr_status (*tick)(struct wr_source *source, struct wr_time now, struct wr_error *err);
-    /* Tells the outside how far everything is published (Kafka group offsets); for lag tools and `committed`. May be NULL.
+    /* Tells the outside how far everything is committed and published (Kafka group offsets, for lag tools and `committed`; answers that
+     * HTTP clients wait for). May be NULL.
      * @thread control */
     wr_status (*commit)(struct wr_source *source, const struct wr_split_position *positions,
                         uint32_t count, struct wr_error *err);

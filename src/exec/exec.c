@@ -466,7 +466,7 @@ static void pass_barrier(struct wr_window *window, uint64_t epoch)
     }
 }
 
-void wr_exec_barrier(struct wr_exec *exec, uint64_t epoch, struct wr_time now)
+void wr_exec_barrier(struct wr_exec *exec, uint64_t epoch, bool final, struct wr_time now)
 {
     exec->now = now;
     for (uint32_t n = 0; n < exec->plan->node_count; n++) {

@@ -20,10 +20,18 @@
  *   (3) what a window holds depends only on the rows and their origins, never on batch borders, workers or timing
  *   (4) after barrier(epoch) no row before the cut is cached before an exchange
  *   (5) with one worker nothing is exchanged: partials are the final state
+ *
+ * Snapshots (config.snapshots): at a barrier each WINDOW node whose query takes part in the epoch tells the host what changed in
+ * its state since its last snapshot, as self-delimiting records (window_snapshot.h tells their format). They are about keys,
+ * never about workers: any number of workers can restore them, each takes its own shards.
+ *   (6) all records of a node up to epoch E, applied in epoch order, give its state at E's cut; those of epochs before
+ *       wr_exec_snapshot_base of all workers are not needed any more
+ *   (7) after restore the operators behave as if the process had never ended
  */
 #ifndef WR_EXEC_EXEC_H
 #define WR_EXEC_EXEC_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "batch/batch.h"
 #include "obs/ledger.h"
@@ -55,6 +63,8 @@ struct wr_exec_host {
                   const char *message, const char *field);
     /* The counts of (sink, source, split) on this worker; stable pointers. */
     struct wr_ledger_counts *(*ledger)(void *ctx, uint32_t sink, uint32_t source, uint32_t split);
+    /* Whole records of node's snapshot of the epoch at hand, in pieces of about a MiB; copied by the callee. */
+    void (*snapshot)(void *ctx, uint32_t node, const void *records, size_t bytes);
 };
 
 struct wr_exec_config {
@@ -62,6 +72,8 @@ struct wr_exec_config {
     uint32_t workers;
     uint32_t batch_rows;    /* capacity of batches that exec makes */
     uint64_t memory_bytes;  /* soft: pre-aggregation flushes earlier under it */
+    bool snapshots;         /* host->snapshot is called; changes are tracked */
+    const uint32_t *snapshot_every; /* per node: takes part in every n-th epoch (0 and 1: in each); borrowed */
 };
 
 struct wr_exec;
@@ -88,9 +100,31 @@ void wr_exec_receive(struct wr_exec *exec, uint32_t from, const struct wr_exchan
  * BARRIER(exchange, epoch) for those to all other workers. With one worker: does everything at once.
  * run aligns: when all other workers' BARRIER for exchange x have arrived (their later messages wait in the rings), it calls
  * wr_exec_barrier_aligned(x), which snapshots (next issue) and passes the barrier on to exchanges that x feeds. */
-void wr_exec_barrier(struct wr_exec *exec, uint64_t epoch, struct wr_time now);
+/* final: all nodes take part, whatever snapshot_every says. Emissions that are under way are finished before a node's snapshot. */
+void wr_exec_barrier(struct wr_exec *exec, uint64_t epoch, bool final, struct wr_time now);
 void wr_exec_barrier_aligned(struct wr_exec *exec, uint32_t exchange, uint64_t epoch,
                              struct wr_time now);
+
+/* After the barrier of an epoch in which the node took part: the watermark through which its windows have been emitted
+ * (WR_TIME_MIN: none). It goes into the manifest: restore needs it. With the end of the input (WR_TIME_MAX) it is the close time of the
+ * newest window that was emitted instead, so that a later start can go on. */
+int64_t wr_exec_node_watermark(const struct wr_exec *exec, uint32_t node);
+/* The oldest epoch whose records this worker's state still needs; UINT64_MAX: none. */
+uint64_t wr_exec_snapshot_base(const struct wr_exec *exec);
+
+/* Restoring, before the first push: for each node that has state, its records in epoch order (of all workers of the past; this one
+ * takes the keys of its shards), then wr_exec_restored. epoch: whose snapshot the records are of. WR_FAIL: they do not fit the node (FATAL). */
+WR_NODISCARD wr_status wr_exec_restore(struct wr_exec *exec, uint32_t node, uint64_t epoch,
+                                       const void *records, size_t bytes, struct wr_error *err);
+/* watermark_us: what wr_exec_node_watermark told when the newest of them was taken. */
+void wr_exec_restored(struct wr_exec *exec, uint32_t node, int64_t watermark_us);
+/* What of a WINDOW node must stay the same for its records to be restored (kind, size, keys, aggregates with types), as one
+ * line of JSON: {"kind":…,"keys":[…],"aggregates":[…],…}. Goes into the manifest; `weir plan` compares it. */
+void wr_exec_fingerprint(const struct wr_plan *plan, uint32_t node, struct wr_buf *into);
+
+/* Which sinks the following pushes are not for (they have had these rows already: a replay for other sinks); NULL: none. Borrowed
+ * until the next call. Operators that feed muted sinks alone do not see the rows; nothing is counted for muted sinks. */
+void wr_exec_mute(struct wr_exec *exec, const bool *muted);
 
 /* Emits results of closed windows: at most about budget rows; true when more is waiting. */
 bool wr_exec_step(struct wr_exec *exec, uint32_t budget, struct wr_time now);

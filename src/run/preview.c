@@ -65,7 +65,15 @@ static wr_status preview_write(struct wr_writer *w, const struct wr_batch *batch
     return WR_OK;
 }
 
-static wr_status preview_step(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status preview_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                              struct wr_error *err)
+{
+    return WR_OK;
+}
+
+static wr_status preview_publish(struct wr_writer *w, uint64_t epoch,
+                              const struct wr_receipt *receipts, uint32_t receipt_count,
+                              struct wr_error *err)
 {
     return WR_OK;
 }
@@ -90,8 +98,8 @@ static const struct wr_sink_ops preview_ops = { .name = "preview",
                                                 .options = no_options,
                                                 .open = preview_open,
                                                 .write = preview_write,
-                                                .prepare = preview_step,
-                                                .publish = preview_step,
+                                                .prepare = preview_prepare,
+                                                .publish = preview_publish,
                                                 .stats = preview_stats,
                                                 .close = preview_close };
 

@@ -72,6 +72,7 @@ void wr_sink_worker_deinit(struct wr_sink_worker *sw)
 {
     for (uint32_t i = 0; i < sw->slot_count; i++) {
         free(sw->slots[i].arrivals);
+        wr_buf_deinit(&sw->slots[i].receipt);
     }
     free(sw->slots);
     free(sw->barrier_seen);
@@ -195,13 +196,14 @@ static bool drain_lane(struct wr_sink_worker *sw, struct wr_worker *from)
 /* ---- epochs ---- */
 
 /* Calls prepare or publish until it works or the policy gives up. */
-static bool insist(struct wr_sink_slot *slot, uint64_t epoch,
-                   wr_status (*step)(struct wr_writer *, uint64_t, struct wr_error *))
+static bool insist(struct wr_sink_slot *slot, uint64_t epoch, bool publish)
 {
     struct wr_backoff backoff;
     wr_backoff_init(&backoff);
     struct wr_error err;
-    while (step(slot->writer, epoch, &err) != WR_OK) {
+    while ((publish ? slot->ops->publish(slot->writer, epoch, NULL, 0, &err)
+                    : slot->ops->prepare(slot->writer, epoch, &slot->receipt, &err)) != WR_OK) {
+        slot->receipt.bytes = 0;
         if (give_up(slot->worker) ||
             !wr_policy_retry(&backoff, &err, slot->ops->name, ending(slot->worker))) {
             fail(slot, &err);
@@ -226,7 +228,7 @@ static void prepare_if_aligned(struct wr_sink_worker *sw)
         if (!sw->final && epoch % slot->epoch_every != 0) {
             continue;
         }
-        if (!insist(slot, epoch, slot->ops->prepare)) {
+        if (!insist(slot, epoch, false)) {
             return; /* the run is ending; the epoch stays unprepared */
         }
         slot->prepared = epoch;
@@ -264,7 +266,7 @@ static void publish_if_committed(struct wr_sink_worker *sw)
         if (slot->prepared != through) {
             continue; /* not part of this epoch */
         }
-        if (!insist(slot, through, slot->ops->publish)) {
+        if (!insist(slot, through, true)) {
             return;
         }
         if (slot->arrivals_prepared > 0) {

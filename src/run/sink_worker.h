@@ -27,6 +27,7 @@ struct wr_sink_slot {
     int64_t next_tick_ns;
     uint64_t epoch_every;       /* takes part in every n-th epoch */
     uint64_t prepared;          /* newest prepared epoch */
+    struct wr_buf receipt;      /* of it */
     struct wr_arrival *arrivals; /* transactional: written since the last prepare, then until publish */
     uint32_t arrival_count;
     uint32_t arrival_capacity;

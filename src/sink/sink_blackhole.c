@@ -28,7 +28,15 @@ static wr_status blackhole_write(struct wr_writer *w, const struct wr_batch *bat
     return WR_OK;
 }
 
-static wr_status blackhole_step(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status blackhole_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                              struct wr_error *err)
+{
+    return WR_OK;
+}
+
+static wr_status blackhole_publish(struct wr_writer *w, uint64_t epoch,
+                              const struct wr_receipt *receipts, uint32_t receipt_count,
+                              struct wr_error *err)
 {
     return WR_OK;
 }
@@ -49,8 +57,8 @@ const struct wr_sink_ops wr_sink_blackhole = {
     .options = blackhole_options,
     .open = blackhole_open,
     .write = blackhole_write,
-    .prepare = blackhole_step,
-    .publish = blackhole_step,
+    .prepare = blackhole_prepare,
+    .publish = blackhole_publish,
     .stats = blackhole_stats,
     .close = blackhole_close,
 };

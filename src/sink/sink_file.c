@@ -383,7 +383,8 @@ static wr_status prepare_straight(struct wr_writer *w, struct wr_error *err)
     return WR_OK;
 }
 
-static wr_status file_prepare(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status file_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                              struct wr_error *err)
 {
     if (w->spool_fd < 0) {
         return prepare_straight(w, err);
@@ -468,7 +469,9 @@ static void shrink_spool(struct wr_writer *w)
     }
 }
 
-static wr_status file_publish(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status file_publish(struct wr_writer *w, uint64_t epoch,
+                              const struct wr_receipt *receipts, uint32_t receipt_count,
+                              struct wr_error *err)
 {
     bool any = false;
     for (; w->queue_count > 0 && w->queue[0].epoch <= epoch; any = true) {

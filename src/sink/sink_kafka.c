@@ -621,7 +621,8 @@ static wr_status kafka_tick(struct wr_writer *w, struct wr_time now, int64_t *ne
 
 /* ---- epochs ---- */
 
-static wr_status kafka_prepare(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status kafka_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                              struct wr_error *err)
 {
     if (w->outstanding > 0 && !w->failed) {
         (void)rd_kafka_flush(w->kafka, ACK_WAIT_MS);
@@ -645,7 +646,9 @@ static wr_status kafka_prepare(struct wr_writer *w, uint64_t epoch, struct wr_er
     return WR_FAIL;
 }
 
-static wr_status kafka_publish(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status kafka_publish(struct wr_writer *w, uint64_t epoch,
+                              const struct wr_receipt *receipts, uint32_t receipt_count,
+                              struct wr_error *err)
 {
     return WR_OK;
 }

@@ -487,7 +487,8 @@ static wr_status parquet_write(struct wr_writer *w, const struct wr_batch *batch
 
 /* ---- epochs ---- */
 
-static wr_status parquet_prepare(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status parquet_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                              struct wr_error *err)
 {
     while (w->open_count > 0) {
         WR_TRY(finish(w->open[w->open_count - 1], err));
@@ -505,7 +506,9 @@ static wr_status parquet_prepare(struct wr_writer *w, uint64_t epoch, struct wr_
     return WR_OK;
 }
 
-static wr_status parquet_publish(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status parquet_publish(struct wr_writer *w, uint64_t epoch,
+                              const struct wr_receipt *receipts, uint32_t receipt_count,
+                              struct wr_error *err)
 {
     while (w->done_first != NULL && w->done_first->epoch != 0 && w->done_first->epoch <= epoch) {
         struct parquet_file *f = w->done_first;

@@ -67,7 +67,15 @@ static wr_status stdout_write(struct wr_writer *w, const struct wr_batch *batch,
     return WR_OK;
 }
 
-static wr_status stdout_step(struct wr_writer *w, uint64_t epoch, struct wr_error *err)
+static wr_status stdout_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                              struct wr_error *err)
+{
+    return WR_OK;
+}
+
+static wr_status stdout_publish(struct wr_writer *w, uint64_t epoch,
+                              const struct wr_receipt *receipts, uint32_t receipt_count,
+                              struct wr_error *err)
 {
     return WR_OK;
 }
@@ -95,8 +103,8 @@ const struct wr_sink_ops wr_sink_stdout = {
     .check = wr_row_lines_check,
     .open = stdout_open,
     .write = stdout_write,
-    .prepare = stdout_step,
-    .publish = stdout_step,
+    .prepare = stdout_prepare,
+    .publish = stdout_publish,
     .stats = stdout_stats,
     .close = stdout_close,
 };

@@ -42,6 +42,9 @@ WR_NODISCARD wr_status wr_store_put(struct wr_store *store, const char *key, con
 /* Appends to into. WR_END: no such object. */
 WR_NODISCARD wr_status wr_store_get(struct wr_store *store, const char *key, struct wr_buf *into,
                                     struct wr_error *err);
+/* A part of an object; fewer bytes when it ends before. WR_END: no such object. */
+WR_NODISCARD wr_status wr_store_get_range(struct wr_store *store, const char *key, uint64_t offset,
+                                          uint64_t bytes, struct wr_buf *into, struct wr_error *err);
 WR_NODISCARD wr_status wr_store_delete(struct wr_store *store, const char *key, struct wr_error *err);
 /* Calls found for each key under prefix in lexicographic order, from after start_after (may be NULL). */
 WR_NODISCARD wr_status wr_store_list(struct wr_store *store, const char *prefix, const char *start_after,
@@ -58,5 +61,19 @@ WR_NODISCARD wr_status wr_upload_prepare(struct wr_upload *upload, struct wr_err
 WR_NODISCARD wr_status wr_upload_publish(struct wr_upload *upload, struct wr_error *err);
 /* Frees; an upload that was not published is removed where possible. NULL is fine. */
 void wr_upload_close(struct wr_upload *upload);
+
+/* A prepared upload's ticket: one JSON object that is all another process needs to publish or abandon it (local: the temporary file's
+ * name; S3: upload id and ETags; the key is in it). Appends to into. */
+void wr_upload_ticket(const struct wr_upload *upload, struct wr_buf *into);
+/* Keeps the upload's bytes when it is closed unpublished: a manifest names it, only its publication is not yet known. */
+void wr_upload_keep(struct wr_upload *upload);
+/* Publishes from a ticket; already published is WR_OK (no such upload and the object present). FATAL when neither is there. */
+WR_NODISCARD wr_status wr_store_publish_ticket(struct wr_store *store, const char *ticket,
+                                               size_t bytes, struct wr_error *err);
+/* Removes unpublished uploads under prefix whose key contains `mark` (an owner's id), except those with keep(ctx, key) true; S3
+ * ListMultipartUploads, local: hidden temporary files. keep may be NULL. */
+WR_NODISCARD wr_status wr_store_abandon(struct wr_store *store, const char *prefix, const char *mark,
+                                        bool (*keep)(void *ctx, const char *key), void *ctx,
+                                        struct wr_error *err);
 
 #endif

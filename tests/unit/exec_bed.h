@@ -529,7 +529,7 @@ static inline void bed_drain(struct bed *bed, uint32_t budget)
 static inline void bed_barrier(struct bed *bed, uint64_t epoch)
 {
     for (uint32_t w = 0; w < bed->workers; w++) {
-        wr_exec_barrier(bed->worker[w].exec, epoch, (struct wr_time){ 0 });
+        wr_exec_barrier(bed->worker[w].exec, epoch, false, (struct wr_time){ 0 });
     }
     for (uint32_t x = 0; x < bed->plan->plan.exchange_count; x++) {
         for (uint32_t from = 0; from < bed->workers; from++) {

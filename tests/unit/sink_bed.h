@@ -36,6 +36,7 @@ struct bed {
     struct wr_io *io;
     struct wr_writer *writer;
     struct wr_error err;
+    struct wr_buf receipt; /* what prepare left last */
     uint64_t memory_bytes;
     uint64_t visible_rows;
     int64_t visible_ingest_us;
@@ -175,12 +176,15 @@ static inline void bed_write(struct bed *bed, const struct bed_row *rows, uint32
 
 static inline void bed_prepare(struct bed *bed, uint64_t epoch)
 {
-    cr_assert_eq(bed->ops->prepare(bed->writer, epoch, &bed->err), WR_OK, "%s", bed->err.message);
+    bed->receipt.bytes = 0;
+    cr_assert_eq(bed->ops->prepare(bed->writer, epoch, &bed->receipt, &bed->err), WR_OK, "%s",
+                 bed->err.message);
 }
 
 static inline void bed_publish(struct bed *bed, uint64_t epoch)
 {
-    cr_assert_eq(bed->ops->publish(bed->writer, epoch, &bed->err), WR_OK, "%s", bed->err.message);
+    cr_assert_eq(bed->ops->publish(bed->writer, epoch, NULL, 0, &bed->err), WR_OK, "%s",
+                 bed->err.message);
 }
 
 static inline void bed_close_writer(struct bed *bed)
@@ -197,6 +201,7 @@ static int bed_remove(const char *path, const struct stat *info, int kind, struc
 static void bed_deinit(struct bed *bed)
 {
     bed_close_writer(bed);
+    wr_buf_deinit(&bed->receipt);
     wr_io_destroy(bed->io);
     wr_batch_pool_destroy(bed->pool);
     wr_arena_deinit(&bed->arena);

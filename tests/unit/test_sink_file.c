@@ -197,7 +197,7 @@ Test(sink_file, a_target_that_cannot_grow_keeps_what_was_published)
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = { strlen(LINE_1) + 7, RLIM_INFINITY };
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    cr_assert_eq(bed.ops->publish(bed.writer, 2, &bed.err), WR_FAIL);
+    cr_assert_eq(bed.ops->publish(bed.writer, 2, NULL, 0, &bed.err), WR_FAIL);
     cr_assert_str_eq(bed_text(&bed, "rows"), LINE_1);
     limit.rlim_cur = RLIM_INFINITY;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);

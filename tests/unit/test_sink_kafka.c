@@ -148,13 +148,13 @@ Test(sink_kafka, a_broker_that_is_away_is_waited_for)
     bed_open(&bed);
     rd_kafka_mock_broker_set_down(cluster, 1);
     bed_write(&bed, two, 2);
-    cr_assert_eq(bed.ops->prepare(bed.writer, 1, &bed.err), WR_FAIL);
+    cr_assert_eq(bed.ops->prepare(bed.writer, 1, &bed.receipt, &bed.err), WR_FAIL);
     cr_assert_eq(bed.err.cls, WR_CLASS_RETRY);
     cr_assert_not_null(strstr(bed.err.message, "have not acknowledged 2 rows"));
     rd_kafka_mock_broker_set_up(cluster, 1);
     wr_status status = WR_FAIL;
     for (int i = 0; i < 4 && status != WR_OK; i++) {
-        status = bed.ops->prepare(bed.writer, 1, &bed.err);
+        status = bed.ops->prepare(bed.writer, 1, &bed.receipt, &bed.err);
     }
     cr_assert_eq(status, WR_OK, "%s", bed.err.message);
     cr_assert_eq(bed.visible_rows, 2);

@@ -301,7 +301,7 @@ Test(sink_parquet, a_full_disk_takes_nothing_and_goes_on_later)
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = { 100, RLIM_INFINITY };
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    cr_assert_eq(bed.ops->prepare(bed.writer, 1, &bed.err), WR_FAIL);
+    cr_assert_eq(bed.ops->prepare(bed.writer, 1, &bed.receipt, &bed.err), WR_FAIL);
     cr_assert_neq(bed.err.message[0], '\0');
     limit.rlim_cur = RLIM_INFINITY;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
