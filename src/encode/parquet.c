@@ -364,6 +364,36 @@ wr_status wr_parquet_finish(struct wr_parquet_writer *w, struct wr_error *err)
     return WR_OK;
 }
 
+void wr_parquet_summarize(const struct wr_parquet_writer *w, struct wr_parquet_summary *summary)
+{
+    wr_assert(w->finished);
+    const struct wr_parquet_chunk *chunk = (const void *)w->chunks.data;
+    const uint64_t groups = w->groups.bytes / sizeof(struct wr_parquet_group);
+    *summary = (struct wr_parquet_summary){ .rows = w->rows,
+                                            .bytes = w->offset,
+                                            .columns = wr_calloc(w->columns_count,
+                                                                 sizeof *summary->columns),
+                                            .columns_count = w->columns_count };
+    for (uint32_t i = 0; i < w->columns_count; i++) {
+        summary->columns[i].index = w->columns[i].index;
+        summary->columns[i].kind = w->columns[i].layout.bounds;
+        summary->columns[i].width = w->columns[i].layout.width;
+    }
+    for (uint64_t g = 0; g < groups; g++) {
+        for (uint32_t i = 0; i < w->columns_count; i++, chunk++) {
+            summary->columns[i].nulls += chunk->nulls;
+            wr_bounds_merge(&summary->columns[i].bounds, &chunk->bounds,
+                            summary->columns[i].kind);
+        }
+    }
+}
+
+void wr_parquet_summary_deinit(struct wr_parquet_summary *summary)
+{
+    free(summary->columns);
+    *summary = (struct wr_parquet_summary){ 0 };
+}
+
 uint64_t wr_parquet_rows(const struct wr_parquet_writer *w)
 {
     return w->rows + w->group_rows;

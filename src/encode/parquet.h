@@ -25,6 +25,7 @@
 
 #include "base/status.h"
 #include "batch/batch.h"
+#include "encode/parquet_bounds.h"
 
 struct wr_parquet_writer;
 struct wr_parquet_shared;
@@ -82,6 +83,26 @@ WR_NODISCARD wr_status wr_parquet_flush_row_group(struct wr_parquet_writer *writ
 /* Ends the row group and writes indexes and footer: the file is complete. Only destroy may follow. */
 WR_NODISCARD wr_status wr_parquet_finish(struct wr_parquet_writer *writer, struct wr_error *err);
 void wr_parquet_destroy(struct wr_parquet_writer *writer); /* NULL is fine; finished or not */
+
+/* What a finished file holds: the statistics of its row groups taken together. */
+struct wr_parquet_column_summary {
+    uint32_t index; /* in the schema */
+    enum wr_bounds_kind kind;
+    uint32_t width; /* of WR_BOUNDS_WIDE, for wr_bounds_min and _max */
+    uint64_t nulls;
+    struct wr_bounds bounds; /* of the values that are not NULL; wr_bounds_usable says whether they hold */
+};
+struct wr_parquet_summary {
+    uint64_t rows;
+    uint64_t bytes; /* of the file */
+    struct wr_parquet_column_summary *columns; /* those that were written, in the schema's order */
+    uint32_t columns_count;
+};
+
+/* After wr_parquet_finish. Fills summary, which owns its memory and outlives the writer. */
+void wr_parquet_summarize(const struct wr_parquet_writer *writer,
+                          struct wr_parquet_summary *summary);
+void wr_parquet_summary_deinit(struct wr_parquet_summary *summary); /* zeroed is fine */
 
 uint64_t wr_parquet_rows(const struct wr_parquet_writer *writer);           /* appended so far */
 uint64_t wr_parquet_bytes(const struct wr_parquet_writer *writer);          /* given to write so far */

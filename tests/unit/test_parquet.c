@@ -112,6 +112,51 @@ Test(parquet, flushing_gives_the_memory_back)
     wr_batch_pool_destroy(pool);
 }
 
+Test(parquet, a_summary_takes_the_row_groups_together)
+{
+    struct output out = { 0 };
+    struct wr_error err;
+    struct wr_parquet_writer *writer;
+    struct wr_batch_pool *pool = wr_batch_pool_create(&schema, WR_BATCH_ROWS_MAX, 1);
+    const struct wr_parquet_options options = { .row_group_rows = 3 };
+    cr_assert_eq(wr_parquet_create(&schema, NULL, &options, take, &out, &writer, &err), WR_OK);
+    for (int64_t i = 0; i < 10; i++) { /* 0 -1 2 -3 ..., every fourth text NULL */
+        static const char *const texts[] = { "", "b", "zz", "y" };
+        struct wr_batch *batch = wr_batch_take(pool);
+        batch->rows = 1;
+        ((int64_t *)batch->columns[0].values)[0] = i % 2 == 0 ? i : -i;
+        ((struct wr_view *)batch->columns[1].values)[0] =
+            wr_view_of(texts[i % 4], (uint32_t)strlen(texts[i % 4]));
+        if (i % 4 == 0) {
+            wr_bit_clear(wr_batch_nullable(batch, 1), 0);
+        }
+        cr_assert_eq(wr_parquet_append(writer, batch, &err), WR_OK);
+        wr_batch_release(batch);
+    }
+    cr_assert_eq(wr_parquet_finish(writer, &err), WR_OK);
+    struct wr_parquet_summary summary;
+    wr_parquet_summarize(writer, &summary);
+    wr_parquet_destroy(writer);
+    cr_assert_eq(summary.rows, 10);
+    cr_assert_eq(summary.bytes, out.bytes);
+    cr_assert_eq(summary.columns_count, 2);
+    cr_assert_eq(summary.columns[0].bounds.min, -9);
+    cr_assert_eq(summary.columns[0].bounds.max, 8);
+    cr_assert_eq(summary.columns[0].nulls, 0);
+    cr_assert_eq(summary.columns[1].index, 1);
+    cr_assert_eq(summary.columns[1].kind, WR_BOUNDS_TEXT);
+    cr_assert_eq(summary.columns[1].nulls, 3);
+    char text[WR_BOUND_BYTES + 8];
+    uint32_t bytes;
+    bool exact;
+    cr_assert(wr_bounds_min(&summary.columns[1].bounds, WR_BOUNDS_TEXT, 0, text, &bytes, &exact));
+    cr_assert(bytes == 1 && text[0] == 'b' && exact);
+    cr_assert(wr_bounds_max(&summary.columns[1].bounds, WR_BOUNDS_TEXT, 0, text, &bytes, &exact));
+    cr_assert(bytes == 2 && memcmp(text, "zz", 2) == 0);
+    wr_parquet_summary_deinit(&summary);
+    wr_batch_pool_destroy(pool);
+}
+
 Test(parquet, an_output_that_fails_is_reported_and_the_writer_can_go)
 {
     struct wr_batch_pool *pool = wr_batch_pool_create(&schema, WR_BATCH_ROWS_MAX, 1);
