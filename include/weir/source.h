@@ -28,10 +28,13 @@ struct wr_source; /* the connector's own */
 struct wr_reader; /* the connector's own, one per worker */
 struct wr_http_server;
 
+#define WR_SPLIT_NOTE_BYTES_MAX 200
+
 /* Where a split goes on: the manifest's position, which wins over the option `start`. */
 struct wr_split_start {
     const char *name; /* as SPLIT_OPENED told it */
     int64_t next_position;
+    const char *note; /* as SPLIT_OPENED told it, kept by the manifest unread; NULL: none */
 };
 
 struct wr_source_env {
@@ -70,6 +73,9 @@ struct wr_poll {
     struct wr_records *records; /* ROWS of byte connectors: one reference for the caller */
     int64_t next_position;      /* ROWS, SPLIT_OPENED: where the split continues (what is committed) */
     const char *split_name;     /* SPLIT_OPENED: "clicks/3", "part-1.ndjson" */
+    /* SPLIT_OPENED: what else the source must know to go on with this split (a generator's first moment): printable text without
+     * quotes, WR_SPLIT_NOTE_BYTES_MAX at most, for the manifest; NULL: nothing. Lives as long as the source. */
+    const char *split_note;
     struct wr_slice header;     /* SPLIT_HEADER: borrowed for the call */
     const char *topic;          /* SPLIT_OPENED: for _topic; may be NULL; lives as long as the source */
     int32_t partition;          /* SPLIT_OPENED: for _partition */
