@@ -61,6 +61,7 @@ static void commit_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code,
     struct wr_source *s = opaque;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
         s->commit_from_ns = wr_clock_now().mono_ns + COMMIT_CALM_NS;
+        s->commit_due = s->committed != NULL;
         wr_log_warn("kafka", "group %s: offsets could not be stored: %s; a later commit "
                              "stores them",
                     s->group, rd_kafka_err2str(code));
@@ -273,6 +274,46 @@ static void pause_ended(struct wr_source *s)
     }
 }
 
+/* The newest positions, of the partitions that are still ours: another member may have come
+ * further by now. */
+static rd_kafka_topic_partition_list_t *still_ours(struct wr_source *s)
+{
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new(s->committed->cnt);
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->split_count; i++) {
+        const struct wr_kafka_split *split = s->splits[i];
+        const rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(
+            s->committed, split->topic, split->partition);
+        if (split->assigned && at != NULL) {
+            rd_kafka_topic_partition_list_add(list, split->topic, split->partition)->offset =
+                at->offset;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return list;
+}
+
+/* Sends what is due once the group is calm, also when no later positions come. */
+static wr_status commit_due(struct wr_source *s, int64_t now_ns, struct wr_error *err)
+{
+    if (!s->commit_due || now_ns < s->commit_from_ns ||
+        now_ns - s->rebalanced_ns < COMMIT_CALM_NS) {
+        return WR_OK;
+    }
+    s->commit_due = false;
+    rd_kafka_topic_partition_list_t *list = still_ours(s);
+    const rd_kafka_resp_err_t code =
+        list->cnt > 0 ? rd_kafka_commit(s->rk, list, 1) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)wr_kafka_fail(s, err, code, "the group's offsets could not be stored");
+        err->cls = WR_CLASS_RETRY;
+        return WR_FAIL;
+    }
+    return WR_OK;
+}
+
 static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_error *err)
 {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(s->rk, 0); /* runs the callbacks */
@@ -296,6 +337,7 @@ static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_e
     }
     pause_ended(s);
     accept_nothing(s, now);
+    WR_TRY(commit_due(s, now.mono_ns, err));
     WR_TRY(refresh(s, now, err));
     return tell_trouble(s, err);
 }
@@ -306,9 +348,6 @@ static wr_status kafka_commit(struct wr_source *s, const struct wr_split_positio
     if (s->group == NULL) {
         return WR_OK;
     }
-    const int64_t now_ns = wr_clock_now().mono_ns;
-    const bool calm =
-        now_ns >= s->commit_from_ns && now_ns - s->rebalanced_ns >= COMMIT_CALM_NS;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < count; i++) {
@@ -320,18 +359,12 @@ static wr_status kafka_commit(struct wr_source *s, const struct wr_split_positio
         }
     }
     pthread_mutex_unlock(&s->lock);
-    const rd_kafka_resp_err_t code =
-        list->cnt > 0 && calm ? rd_kafka_commit(s->rk, list, 1) : RD_KAFKA_RESP_ERR_NO_ERROR;
     if (s->committed != NULL) {
         rd_kafka_topic_partition_list_destroy(s->committed);
     }
     s->committed = list;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        (void)wr_kafka_fail(s, err, code, "the group's offsets could not be stored");
-        err->cls = WR_CLASS_RETRY;
-        return WR_FAIL;
-    }
-    return WR_OK;
+    s->commit_due = list->cnt > 0;
+    return commit_due(s, wr_clock_now().mono_ns, err);
 }
 
 static int64_t kafka_lag(struct wr_source *s)

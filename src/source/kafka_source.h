@@ -79,6 +79,7 @@ struct wr_source {
     bool topic_missing; /* why wr_kafka_discover failed */
     struct wr_error failure; /* from a callback; cls NONE: none */
     rd_kafka_topic_partition_list_t *committed; /* last positions given to commit */
+    bool commit_due; /* they are not sent yet, or were refused */
 };
 
 /* kafka_conf.c */
