@@ -6,6 +6,7 @@ empty suite is a broken one.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -25,12 +27,14 @@ IN_CI = os.environ.get("CI") == "true"
 
 SERVICES = ["python", "kafka", "s3", "s3-versitygw", "toxiproxy", "promtool"]
 SHOWN_LINES = 150  # of a failing suite's output; the log has it all
+SUMMARY_LINES = 40  # of what failed, at the failure and once more at the very end
 
 
 class Tally:
-    def __init__(self, passed=0, failed=0, skipped=0, notes=()):
+    def __init__(self, passed=0, failed=0, skipped=0, notes=(), summary=()):
         self.passed, self.failed, self.skipped = passed, failed, skipped
         self.notes = list(notes)  # lines to print below the suite's line
+        self.summary = list(summary)  # names and assertions of what failed (none: the notes tell it)
 
     def add(self, other):
         self.passed += other.passed
@@ -91,10 +95,16 @@ def stop(process):
 # --- builds -----------------------------------------------------------------------------------
 
 _builds = {}
+_setup_lock = threading.RLock()  # builds and installs are done once, by the suite that comes first
 
 
 def build(kind):
     """tools/build --kind, once; returns whether it worked. Reported as a suite line of its own."""
+    with _setup_lock:
+        return build_once(kind)
+
+
+def build_once(kind):
     if kind not in _builds:
         arguments = {"release": [], "clang": ["--debug", "--clang"]}.get(kind, [f"--{kind}"])
         started = time.monotonic()
@@ -179,6 +189,8 @@ def add_meson_test(tally, name, result, output):
         tally.passed += passed
         failed = max(failed, 1)
         tally.notes += [f"{name}: {result}", *("    " + text for text in tail(output, 60))]
+        told = [line for line in output.splitlines() if re.search(r"\[FAIL\]|\[----\]|ERROR: |SUMMARY: |WARNING: Thread", line)]
+        tally.summary += [f"{name}: {result}", *("    " + line[:300] for line in (told or output.splitlines())[-8:])]
     tally.failed += failed
 
 
@@ -205,10 +217,22 @@ def python_suite(name, folder, seconds, env=None, builds=("release",), chosen=()
     if tally.failed == 0 and code not in (0, 5, None):
         tally.failed += 1
     if tally.failed:
-        tally.notes += tail(text)
+        tally.summary = pytest_summary(text)
+        tally.notes += [*tail(text[:text.rfind(SUMMARY_TITLE)]), *tally.summary]
     elif tally.skipped:
         tally.notes += [line for line in text.splitlines() if line.startswith("SKIPPED")]
     return tally
+
+
+SUMMARY_TITLE = "short test summary info"
+
+
+def pytest_summary(text):
+    """pytest's last words, from the title of its summary on: names of what failed, each with its assertion."""
+    lines = plain(text).rstrip().splitlines()
+    titles = [at for at, line in enumerate(lines) if SUMMARY_TITLE in line]
+    kept = [line[:400] for line in lines[titles[-1] + 1:] if not line.startswith("SKIPPED")] if titles else lines
+    return kept[-SUMMARY_LINES:]
 
 
 def junit_results(path):
@@ -246,6 +270,11 @@ def start_services_install():
 
 def wait_for_services():
     """Waits until the installs are through; reports them once, as a suite. Not None: no Python."""
+    with _setup_lock:
+        return wait_for_installs()
+
+
+def wait_for_installs():
     global _services
     if _services is not None:
         started = time.monotonic()
@@ -346,6 +375,11 @@ def python_suites(folder, seconds):
     return found
 
 
+# Suites that run alone and in order, before the others; and what of the others begins first, being longest.
+WITH_ALL_CORES = {"layering", "scripts", "unit-debug", "unit-asan", "tsan", "fuzz", "clang", "services"}
+LONGEST = {"e2e", "e2e-epoll"}
+
+
 def suites(full):
     """[(name, function)], cheapest and most telling first."""
     long = 3 if full else 1
@@ -367,16 +401,60 @@ def suites(full):
 
 
 def report(name, tally, started):
-    global _total
+    with _report_lock:
+        print_report(name, tally, started)
+
+
+def print_report(name, tally, started):
     _total.add(tally)
     state = "FAIL" if tally.failed else "ok"
+    if tally.failed:
+        _failures.append((name, tally.summary or tally.notes[-SUMMARY_LINES:]))
     print(f"{state:4}  {name:20} {str(tally):40} {time.monotonic() - started:6.1f} s", flush=True)
     for line in tally.notes:
         print(f"        {line}")
     sys.stdout.flush()
 
 
+_report_lock = threading.Lock()
 _total = Tally()
+_failures = []  # (suite, lines), told again at the end: what shows of CI's output is its tail
+
+
+def report_failures():
+    lines = [f"{name}: {line}" for name, told in _failures for line in told]
+    if len(lines) > SUMMARY_LINES:  # each suite keeps its own end
+        each = max(3, SUMMARY_LINES // len(_failures))
+        lines = [f"{name}: {line}" for name, told in _failures for line in told[-each:]]
+    for line in lines:
+        print(f"FAILED  {line}")
+
+
+def run_suite(name, suite):
+    begun = time.monotonic()
+    tally = suite()
+    if tally is None:
+        return
+    if tally.passed + tally.failed + tally.skipped == 0:
+        tally = Tally(0, 1, 0, ["ran no test"])
+    report(name, tally, begun)
+
+
+def run_suites(chosen):
+    """Suites of meson use all cores. Those of Python mostly wait for servers and for each other's timeouts: two at a time."""
+    for name, suite in chosen:
+        if name in WITH_ALL_CORES:
+            run_suite(name, suite)
+    waiting = sorted((item for item in chosen if item[0] not in WITH_ALL_CORES), key=lambda item: item[0] not in LONGEST)
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    try:
+        for done in [pool.submit(run_suite, *item) for item in waiting]:
+            done.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        clean_up()
+        raise
+    pool.shutdown()
 
 
 def main():
@@ -399,17 +477,11 @@ def main():
 
     started = time.monotonic()
     start_services_install()
-    for name, suite in chosen:
-        begun = time.monotonic()
-        tally = suite()
-        if tally is None:
-            continue
-        if tally.passed + tally.failed + tally.skipped == 0:
-            tally = Tally(0, 1, 0, ["ran no test"])
-        report(name, tally, begun)
+    run_suites(chosen)
     wait_for_services()
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
     print(f"took {minutes} min {seconds} s; logs are in build/test-logs")
+    report_failures()
     print(_total, flush=True)
     return 1 if _total.failed or not _total.passed else 0
 
