@@ -1,6 +1,7 @@
 /* store.c: which store a URL means. */
 #include "store/store.h"
 
+#include "base/assert.h"
 #include "store/store_options.h"
 #include "store/store_ops.h"
 #include <string.h>
@@ -8,29 +9,24 @@
 const struct wr_option wr_store_options[] = { WR_STORE_OPTION_ROWS, { .name = NULL } };
 
 /* The first row whose scheme begins the URL; a URL without a scheme is a path. */
-static const struct wr_store_ops *const rows[] = {
-    &wr_store_local_ops,
-    &wr_store_s3_ops,
-};
-
 static wr_status find(const char *url, const struct wr_store_ops **ops, struct wr_error *err)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (strncmp(url, rows[i]->scheme, strlen(rows[i]->scheme)) == 0) {
-            wr_ensure(rows[i]->unavailable == NULL, err, WR_CLASS_USER, "%s: %s", url,
-                      rows[i]->unavailable);
-            *ops = rows[i];
+    const char *colon = strstr(url, "://");
+    for (const struct wr_store_ops *const *row = wr_stores; *row != NULL; row++) {
+        if (colon == NULL ? (*row)->takes_paths
+                          : strncmp(url, (*row)->scheme, strlen((*row)->scheme)) == 0) {
+            wr_ensure((*row)->unavailable == NULL, err, WR_CLASS_USER, "%s: %s", url,
+                      (*row)->unavailable);
+            *ops = *row;
             return WR_OK;
         }
     }
-    const char *colon = strstr(url, "://");
     if (colon != NULL) {
         wr_fail(err, WR_CLASS_USER, "no store is known for %.*s", (int)(colon - url) + 3, url);
         wr_error_hint(err, "use a path, file:///dir or s3://bucket/prefix");
         return WR_FAIL;
     }
-    *ops = &wr_store_local_ops;
-    return WR_OK;
+    return wr_fail(err, WR_CLASS_USER, "no store of this program takes the path %s", url);
 }
 
 wr_status wr_store_check(const char *url, const struct wr_options *options, struct wr_error *err)
@@ -66,6 +62,12 @@ wr_status wr_store_get(struct wr_store *store, const char *key, struct wr_buf *i
                        struct wr_error *err)
 {
     return store->ops->get(store, key, into, err);
+}
+
+wr_status wr_store_get_range(struct wr_store *store, const char *key, uint64_t offset,
+                             uint64_t bytes, struct wr_buf *into, struct wr_error *err)
+{
+    return store->ops->get_range(store, key, offset, bytes, into, err);
 }
 
 wr_status wr_store_delete(struct wr_store *store, const char *key, struct wr_error *err)
@@ -108,4 +110,29 @@ void wr_upload_close(struct wr_upload *upload)
     if (upload != NULL) {
         upload->ops->upload_close(upload);
     }
+}
+
+void wr_upload_ticket(const struct wr_upload *upload, struct wr_buf *into)
+{
+    upload->ops->upload_ticket(upload, into);
+}
+
+void wr_upload_keep(struct wr_upload *upload)
+{
+    upload->ops->upload_keep(upload);
+}
+
+wr_status wr_store_publish_ticket(struct wr_store *store, const char *ticket, size_t bytes,
+                                  struct wr_error *err)
+{
+    return store->ops->publish_ticket(store, ticket, bytes, err);
+}
+
+wr_status wr_store_abandon(struct wr_store *store, const char *prefix, const char *mark,
+                           bool (*keep)(void *ctx, const char *key), void *ctx,
+                           struct wr_error *err)
+{
+    /* Every key contains the empty text: it would take everybody's uploads away. */
+    wr_assert(mark[0] != '\0');
+    return store->ops->abandon(store, prefix, mark, keep, ctx, err);
 }

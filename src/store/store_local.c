@@ -1,19 +1,23 @@
 /* store_local.c: objects as files under one directory.
  *
- * An object is written to a hidden file beside its place (`.NAME.PID-N.tmp`), synced, and moved
+ * An object is written to a hidden file beside its place (`.NAME.RANDOM.tmp`), synced, and moved
  * there by rename: readers see all of it or nothing. Put-if-absent moves with
  * renameat2(RENAME_NOREPLACE), or link(2) where the file system does not know that; both let
  * exactly one of many racers through, also over NFS. Names that begin with a dot are never listed:
- * what a crash leaves behind is invisible.
+ * what a crash leaves behind is invisible, and abandon removes it.
+ * The random part is no process id: in a container every run has the same one, and would meet the
+ * hidden files that the run before it left.
  */
 #include "store/local_file.h"
 #include "store/store_ops.h"
+#include "store/store_ticket.h"
 
+#include "base/assert.h"
 #include "base/heap.h"
+#include "base/rand.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,7 +36,13 @@ struct local_upload {
     char *temporary; /* NULL: published */
     int fd;          /* -1: prepared */
     int64_t bytes;
+    bool kept; /* close leaves the temporary file */
 };
+
+/* A name of up to so many bytes stands whole in that of its hidden file: 255, less the dots, 16
+ * digits and "tmp". */
+#define NAME_KEPT_BYTES 233
+#define TAIL_BYTES      (1 + 16 + 4) /* ".0123456789abcdef.tmp" */
 
 static const char *path_of_url(const char *url)
 {
@@ -74,14 +84,12 @@ static wr_status join(const struct local_store *store, const char *key, char **p
 
 static char *temporary_of(const char *path)
 {
-    static atomic_uint_fast64_t counter;
     const char *name = strrchr(path, '/');
     const size_t directory = name == NULL ? 0 : (size_t)(name - path) + 1;
     struct wr_buf buf = { 0 };
     wr_buf_append(&buf, path, directory);
-    /* The name is cut so that the hidden one fits where the visible one does. */
-    wr_buf_printf(&buf, ".%.180s.%d-%llu.tmp", path + directory, (int)getpid(),
-                  (unsigned long long)atomic_fetch_add(&counter, 1));
+    wr_buf_printf(&buf, ".%.*s.%016llx.tmp", NAME_KEPT_BYTES, path + directory,
+                  (unsigned long long)wr_rand_entropy());
     char *text = wr_strdup(wr_buf_cstr(&buf));
     wr_buf_deinit(&buf);
     return text;
@@ -145,7 +153,7 @@ static void local_upload_close(struct wr_upload *base)
     if (up->fd >= 0) {
         close(up->fd);
     }
-    if (up->temporary != NULL) {
+    if (up->temporary != NULL && !up->kept) {
         (void)unlink(up->temporary);
     }
     free(up->temporary);
@@ -242,7 +250,13 @@ static int move_if_absent(const char *from, const char *to)
         return errno;
     }
     if (link(from, to) < 0) {
-        return errno;
+        const int error = errno;
+        struct stat info;
+        /* NFS may answer a repeated request, whose first answer was lost, with what that one did:
+         * the number of names tells (store.h, (4)). */
+        if (error != EEXIST || stat(from, &info) != 0 || info.st_nlink < 2) {
+            return error;
+        }
     }
     (void)unlink(from); /* a second, hidden name of the same file does no harm */
     return 0;
@@ -270,7 +284,10 @@ static wr_status local_put(struct wr_store *base, const char *key, const void *d
     struct local_upload *up = (struct local_upload *)opened;
     wr_status status = local_upload_write(opened, data, bytes, err);
     if (status == WR_OK) {
-        status = local_upload_prepare(opened, err);
+        /* The hidden name need not be durable, only what it is renamed to: one sync of the
+         * directory is saved. */
+        const int error = wr_file_sync(up->store->io, up->fd);
+        status = error == 0 ? WR_OK : wr_file_fail(err, WR_CLASS_FATAL, error, "sync", up->path);
     }
     if (status == WR_OK) {
         status = condition == WR_PUT_IF_ABSENT ? publish_if_absent(up, err)
@@ -280,18 +297,25 @@ static wr_status local_put(struct wr_store *base, const char *key, const void *d
     return status;
 }
 
+/* bytes: at most so many from offset on. */
 static wr_status read_open_file(struct local_store *store, int fd, const char *path,
-                                struct wr_buf *into, struct wr_error *err)
+                                uint64_t offset, uint64_t bytes, struct wr_buf *into,
+                                struct wr_error *err)
 {
     struct stat info;
     if (fstat(fd, &info) < 0) {
         return wr_file_fail(err, WR_CLASS_FATAL, errno, "look at", path);
     }
     wr_ensure(S_ISREG(info.st_mode), err, WR_CLASS_FATAL, "%s is not a file", path);
-    const size_t bytes = (size_t)info.st_size;
+    const uint64_t size = (uint64_t)info.st_size;
+    const uint64_t left = offset < size ? size - offset : 0;
+    const size_t wanted = (size_t)(bytes < left ? bytes : left);
+    if (wanted == 0) {
+        return WR_OK;
+    }
     size_t got;
-    const int error = wr_file_read_all(store->io, fd, wr_buf_reserve(into, bytes + 1), bytes, 0,
-                                       &got);
+    const int error = wr_file_read_all(store->io, fd, wr_buf_reserve(into, wanted + 1), wanted,
+                                       (int64_t)offset, &got);
     if (error != 0) {
         return wr_file_fail(err, WR_CLASS_FATAL, error, "read", path);
     }
@@ -299,8 +323,8 @@ static wr_status read_open_file(struct local_store *store, int fd, const char *p
     return WR_OK;
 }
 
-static wr_status local_get(struct wr_store *base, const char *key, struct wr_buf *into,
-                           struct wr_error *err)
+static wr_status local_get_range(struct wr_store *base, const char *key, uint64_t offset,
+                                 uint64_t bytes, struct wr_buf *into, struct wr_error *err)
 {
     struct local_store *store = (struct local_store *)base;
     char *path;
@@ -308,7 +332,7 @@ static wr_status local_get(struct wr_store *base, const char *key, struct wr_buf
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     wr_status status;
     if (fd >= 0) {
-        status = read_open_file(store, fd, path, into, err);
+        status = read_open_file(store, fd, path, offset, bytes, into, err);
         close(fd);
     } else if (errno == ENOENT || errno == ENOTDIR) {
         status = WR_END;
@@ -317,6 +341,12 @@ static wr_status local_get(struct wr_store *base, const char *key, struct wr_buf
     }
     free(path);
     return status;
+}
+
+static wr_status local_get(struct wr_store *base, const char *key, struct wr_buf *into,
+                           struct wr_error *err)
+{
+    return local_get_range(base, key, 0, UINT64_MAX, into, err);
 }
 
 static wr_status local_erase(struct wr_store *base, const char *key, struct wr_error *err)
@@ -428,13 +458,169 @@ static wr_status local_list(struct wr_store *base, const char *prefix, const cha
                       : wr_file_fail(err, WR_CLASS_FATAL, error, "list directory", store->root);
 }
 
+/* ---- tickets ---- */
+
+static void local_upload_ticket(const struct wr_upload *base, struct wr_buf *into)
+{
+    const struct local_upload *up = (const struct local_upload *)base;
+    const size_t root = strcmp(up->store->root, "/") == 0 ? 1 : strlen(up->store->root) + 1;
+    wr_assert(up->fd < 0 && up->temporary != NULL); /* prepared */
+    wr_ticket_write(json_pack("{s:s, s:s, s:I}", "key", up->path + root, "temporary",
+                              up->temporary + root, "bytes", (json_int_t)up->bytes),
+                    into);
+}
+
+static void local_upload_keep(struct wr_upload *base)
+{
+    ((struct local_upload *)base)->kept = true;
+}
+
+/* Whether temporary is the path of a hidden file beside path. */
+static bool is_temporary_of(const char *temporary, const char *path)
+{
+    const size_t directory = (size_t)(strrchr(path, '/') - path) + 1;
+    const char *name = temporary + directory;
+    const size_t bytes = strlen(temporary);
+    return bytes > directory + 1 + TAIL_BYTES && strncmp(temporary, path, directory) == 0 &&
+           name[0] == '.' && strchr(name, '/') == NULL &&
+           strcmp(temporary + bytes - 4, ".tmp") == 0;
+}
+
+static wr_status publish_file(const char *temporary, const char *path, struct wr_error *err)
+{
+    wr_ensure(is_temporary_of(temporary, path), err, WR_CLASS_FATAL,
+              "'%s' is not a prepared file of %s", temporary, path);
+    if (rename(temporary, path) < 0) {
+        const int cause = errno;
+        if (cause != ENOENT || access(path, F_OK) != 0) {
+            wr_file_fail(err, WR_CLASS_FATAL, cause, "publish the prepared file as", path);
+            if (cause == ENOENT) {
+                wr_error_hint(err, "neither %s nor the file itself is there: somebody removed it",
+                              temporary);
+            }
+            return WR_FAIL;
+        }
+    }
+    const int error = wr_file_sync_parent(path);
+    return error == 0 ? WR_OK
+                      : wr_file_fail(err, WR_CLASS_FATAL, error, "sync the directory of", path);
+}
+
+static wr_status local_publish_ticket(struct wr_store *base, const char *text, size_t bytes,
+                                      struct wr_error *err)
+{
+    const struct local_store *store = (const struct local_store *)base;
+    json_t *ticket;
+    char *path = NULL, *temporary = NULL;
+    WR_TRY(wr_ticket_read(text, bytes, &ticket, err));
+    const char *hidden = wr_ticket_text(ticket, "temporary");
+    wr_status status = join(store, wr_ticket_text(ticket, "key"), &path, err);
+    if (status == WR_OK) {
+        status = join(store, hidden != NULL ? hidden : "", &temporary, err);
+    }
+    if (status == WR_OK) {
+        status = publish_file(temporary, path, err);
+    }
+    free(temporary);
+    free(path);
+    json_decref(ticket);
+    return status;
+}
+
+/* ---- what others left ---- */
+
+struct leaving {
+    const struct local_store *store;
+    const char *prefix;
+    const char *mark;
+    bool (*keep)(void *ctx, const char *key);
+    void *ctx;
+};
+
+/* The key that the hidden file directory/name was to become; false when it is none, or its name
+ * was cut so that nobody can tell. */
+static bool key_of_temporary(const char *directory, const char *name, struct wr_buf *key)
+{
+    const size_t bytes = strlen(name);
+    key->bytes = 0;
+    if (bytes <= 1 + TAIL_BYTES || bytes >= 1 + NAME_KEPT_BYTES + TAIL_BYTES ||
+        strcmp(name + bytes - 4, ".tmp") != 0 || name[bytes - TAIL_BYTES] != '.') {
+        return false;
+    }
+    wr_buf_printf(key, "%s%.*s", directory, (int)(bytes - 1 - TAIL_BYTES), name + 1);
+    return true;
+}
+
+static bool is_left(const struct leaving *l, const char *key)
+{
+    return strncmp(key, l->prefix, strlen(l->prefix)) == 0 && strstr(key, l->mark) != NULL &&
+           (l->keep == NULL || !l->keep(l->ctx, key));
+}
+
+/* directory: "" or a key that ends with a slash. Returns 0 or an errno. */
+static int abandon_in(const struct leaving *l, const char *directory)
+{
+    const struct listing list = { .store = l->store, .prefix = l->prefix };
+    struct wr_buf buf = { 0 };
+    wr_buf_printf(&buf, "%s/%s", l->store->root, directory);
+    DIR *stream = opendir(wr_buf_cstr(&buf));
+    int error = stream == NULL && errno != ENOENT ? errno : 0;
+    while (stream != NULL && error == 0) {
+        errno = 0;
+        const struct dirent *entry = readdir(stream);
+        if (entry == NULL) {
+            error = errno;
+            break;
+        }
+        struct stat info;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(dirfd(stream), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+            continue;
+        }
+        if (S_ISREG(info.st_mode) && entry->d_name[0] == '.') {
+            if (key_of_temporary(directory, entry->d_name, &buf) &&
+                is_left(l, wr_buf_cstr(&buf)) &&
+                unlinkat(dirfd(stream), entry->d_name, 0) < 0 && errno != ENOENT) {
+                error = errno;
+            }
+        } else if (S_ISDIR(info.st_mode) && entry->d_name[0] != '.') {
+            buf.bytes = 0;
+            wr_buf_printf(&buf, "%s%s/", directory, entry->d_name);
+            error = worth_entering(&list, wr_buf_cstr(&buf)) ? abandon_in(l, wr_buf_cstr(&buf)) : 0;
+        }
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
+    wr_buf_deinit(&buf);
+    return error;
+}
+
+static wr_status local_abandon(struct wr_store *base, const char *prefix, const char *mark,
+                               bool (*keep_key)(void *ctx, const char *key), void *ctx,
+                               struct wr_error *err)
+{
+    const struct leaving l = { .store = (struct local_store *)base,
+                               .prefix = prefix,
+                               .mark = mark,
+                               .keep = keep_key,
+                               .ctx = ctx };
+    const int error = abandon_in(&l, "");
+    return error == 0 ? WR_OK
+                      : wr_file_fail(err, WR_CLASS_FATAL, error,
+                                     "remove unpublished files of an earlier run in",
+                                     l.store->root);
+}
+
 const struct wr_store_ops wr_store_local_ops = {
     .scheme = "file://",
+    .takes_paths = true,
     .check = local_check,
     .open = local_open,
     .close = local_close,
     .put = local_put,
     .get = local_get,
+    .get_range = local_get_range,
     .erase = local_erase,
     .list = local_list,
     .upload_open = local_upload_open,
@@ -442,4 +628,8 @@ const struct wr_store_ops wr_store_local_ops = {
     .upload_prepare = local_upload_prepare,
     .upload_publish = local_upload_publish,
     .upload_close = local_upload_close,
+    .upload_ticket = local_upload_ticket,
+    .upload_keep = local_upload_keep,
+    .publish_ticket = local_publish_ticket,
+    .abandon = local_abandon,
 };

@@ -292,6 +292,42 @@ static wr_status s3_get(struct wr_store *base, const char *key, struct wr_buf *i
     return wr_s3_fail(store, &ask, &store->call, "get", err);
 }
 
+static wr_status s3_get_range(struct wr_store *base, const char *key, uint64_t offset,
+                              uint64_t bytes, struct wr_buf *into, struct wr_error *err)
+{
+    struct s3_store *store = (struct s3_store *)base;
+    char range[64];
+    const uint64_t asked = bytes < OBJECT_BYTES_MAX ? bytes : OBJECT_BYTES_MAX;
+    WR_TRY(wr_s3_check_key(store, key, err));
+    wr_ensure(offset <= INT64_MAX - OBJECT_BYTES_MAX, err, WR_CLASS_FATAL,
+              "%s: no object has a byte %lu", store->url, offset);
+    snprintf(range, sizeof range, "bytes=%lu-%lu", offset, offset + (asked > 0 ? asked - 1 : 0));
+    const struct s3_ask ask = {.method = "GET",
+                               .key = key,
+                               .headers = {{"Range", range}},
+                               .header_count = 1,
+                               .answer_bytes_max = OBJECT_BYTES_MAX};
+    (void)wr_s3_ask(store, &ask);
+    const struct wr_buf *answer = &store->call.response;
+    if (store->call.status == 206) {
+        wr_buf_append(into, answer->data, answer->bytes < asked ? answer->bytes : (size_t)asked);
+        return WR_OK;
+    }
+    if (store->call.status == 200) { /* a server that knows no ranges sends all of it */
+        const size_t from = offset < answer->bytes ? (size_t)offset : answer->bytes;
+        const size_t left = answer->bytes - from;
+        wr_buf_append(into, answer->data + from, left < asked ? left : (size_t)asked);
+        return WR_OK;
+    }
+    if (store->call.status == 416) {
+        return WR_OK; /* the object ends before offset */
+    }
+    if (store->call.status == 404 && !wr_s3_is_error(&store->call, "NoSuchBucket")) {
+        return WR_END;
+    }
+    return wr_s3_fail(store, &ask, &store->call, "get a part of an object", err);
+}
+
 static wr_status s3_erase(struct wr_store *base, const char *key, struct wr_error *err)
 {
     struct s3_store *store = (struct s3_store *)base;
@@ -402,6 +438,7 @@ const struct wr_store_ops wr_store_s3_ops = {
     .close = s3_close,
     .put = s3_put,
     .get = s3_get,
+    .get_range = s3_get_range,
     .erase = s3_erase,
     .list = s3_list,
     .upload_open = wr_s3_upload_open,
@@ -409,4 +446,8 @@ const struct wr_store_ops wr_store_s3_ops = {
     .upload_prepare = wr_s3_upload_prepare,
     .upload_publish = wr_s3_upload_publish,
     .upload_close = wr_s3_upload_close,
+    .upload_ticket = wr_s3_upload_ticket,
+    .upload_keep = wr_s3_upload_keep,
+    .publish_ticket = wr_s3_publish_ticket,
+    .abandon = wr_s3_abandon,
 };

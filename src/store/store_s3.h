@@ -2,7 +2,7 @@
  * its retries, the few XML elements that S3 answers with, and its errors in Weir's words.
  *
  * store_s3.c: open, put, get, delete, list.  store_s3_upload.c: multipart uploads. store_s3_call.c:
- * requests and errors.
+ * requests and errors. store_s3_abandon.c: what earlier runs left unpublished.
  */
 #ifndef WR_STORE_STORE_S3_H
 #define WR_STORE_STORE_S3_H
@@ -45,7 +45,7 @@ struct s3_ask {
     uint32_t query_count;
     struct wr_aws_pair headers[4];
     uint32_t header_count;
-    const void *body;
+    const void *body; /* the query and headers borrow their texts too */
     size_t body_bytes;
     size_t answer_bytes_max;
     bool conflict_retries; /* 409 means "ask again" */
@@ -87,6 +87,19 @@ wr_status wr_s3_upload_write(struct wr_upload *upload, const void *data, size_t 
 wr_status wr_s3_upload_prepare(struct wr_upload *upload, struct wr_error *err);
 wr_status wr_s3_upload_publish(struct wr_upload *upload, struct wr_error *err);
 void wr_s3_upload_close(struct wr_upload *upload);
+void wr_s3_upload_ticket(const struct wr_upload *upload, struct wr_buf *into);
+void wr_s3_upload_keep(struct wr_upload *upload);
+wr_status wr_s3_publish_ticket(struct wr_store *store, const char *ticket, size_t bytes,
+                               struct wr_error *err);
+/* Ends an upload that nobody will publish; WR_OK too when it is gone already. */
+wr_status wr_s3_abort(struct s3_store *store, const char *key, const char *upload_id,
+                      struct wr_error *err);
+
+/* store_s3_abandon.c */
+wr_status wr_s3_abandon(struct wr_store *store, const char *prefix, const char *mark,
+                        bool (*keep)(void *ctx, const char *key), void *ctx, struct wr_error *err);
+
+/* store_s3.c */
 wr_status wr_s3_check_key(const struct s3_store *store, const char *key, struct wr_error *err);
 
 #endif

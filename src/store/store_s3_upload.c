@@ -6,11 +6,15 @@
  * Invariants:
  *   (1) a slot's body is not touched while its call is under way
  *   (2) every part that was sent has its ETag in etags once the upload is prepared, in order of
- * part numbers (3) close aborts only what nobody tried to publish: a completion whose answer was
- * lost may have happened, and a prepared upload that was committed must stay completable Several
- * uploads of one store may be under way: whoever waits on the client handles the others' parts too.
+ *       part numbers
+ *   (3) close aborts only what nobody tried to publish or asked to keep: a completion whose answer
+ *       was lost may have happened, and an upload that a manifest names must stay completable
+ * Several uploads of one store may be under way: whoever waits on the client handles the others'
+ * parts too. A ticket holds what completes an upload: its id, the parts' ETags, and the id in its
+ * metadata by which the object is recognised afterwards.
  */
 #include "store/store_s3.h"
+#include "store/store_ticket.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -51,7 +55,8 @@ struct s3_upload {
     uint32_t under_way;
     struct wr_buf etags; /* ETAG_BYTES for each part, NUL-terminated */
     uint64_t part_bytes; /* grows with the object, so that PARTS_MAX are enough for 5 TiB */
-    bool prepared, publishing, published;
+    uint64_t bytes;      /* written */
+    bool prepared, publishing, published, kept;
     bool failed; /* failure says why */
     struct wr_error failure;
 };
@@ -234,6 +239,7 @@ wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t by
         wr_buf_append(body, from, taken); /* (1): filling is not under way */
         from += taken;
         bytes -= taken;
+        upload->bytes += taken;
         if (body->bytes >= upload->part_bytes) {
             WR_TRY(send_part(upload, err));
             WR_TRY(next_slot(upload, err));
@@ -269,35 +275,29 @@ wr_status wr_s3_upload_prepare(struct wr_upload *base, struct wr_error *err)
 /* --- publication
  * ---------------------------------------------------------------------------------- */
 
-static void append_completion(const struct s3_upload *upload, struct wr_buf *xml)
+static void append_part(struct wr_buf *xml, uint32_t number, const char *etag)
 {
-    wr_buf_text(xml, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    for (uint32_t i = 0; i < upload->part_count; i++) {
-        wr_buf_printf(xml, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", i + 1,
-                      upload->etags.data + (size_t)i * ETAG_BYTES);
-    }
-    wr_buf_text(xml, "</CompleteMultipartUpload>");
+    wr_buf_printf(xml, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", number, etag);
 }
 
-wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
+/* Asks the server to complete an upload whose parts are listed in xml. Done already is WR_OK: no
+ * such upload, and the object with put_id is there. */
+static wr_status complete(struct s3_store *store, const char *key, const char *upload_id,
+                          const char *put_id, const struct wr_buf *parts, struct wr_error *err)
 {
-    struct s3_upload *upload = (struct s3_upload *)base;
-    struct s3_store *store = upload->store;
     struct wr_buf xml = {0};
-    wr_assert(upload->prepared);
-    if (upload->published) {
-        return WR_OK;
-    }
-    append_completion(upload, &xml);
+    wr_buf_text(&xml,
+                "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    wr_buf_append(&xml, parts->data, parts->bytes);
+    wr_buf_text(&xml, "</CompleteMultipartUpload>");
     const struct s3_ask ask = {.method = "POST",
-                               .key = upload->key,
-                               .query = {{"uploadId", upload->upload_id}},
+                               .key = key,
+                               .query = {{"uploadId", upload_id}},
                                .query_count = 1,
                                .headers = {{"Content-Type", "application/xml"}},
                                .header_count = 1,
                                .body = xml.data,
                                .body_bytes = xml.bytes};
-    upload->publishing = true; /* (3) */
     const bool open_outcome = wr_s3_ask(store, &ask);
     /* S3 sends 200 before it has finished, and then perhaps an <Error>. */
     struct wr_slice rest = {store->call.response.data, store->call.response.bytes}, inside;
@@ -306,22 +306,103 @@ wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
     if (refused) {
         const bool gone = wr_s3_is_error(&store->call, "NoSuchUpload");
         published = wr_s3_fail(store, &ask, &store->call, "publish an upload", err);
-        if ((gone || open_outcome) &&
-            wr_s3_whose(store, upload->key, upload->put_id, NULL) == WR_OK) {
-            published = WR_OK; /* an attempt whose answer was lost had done it */
+        if ((gone || open_outcome) && wr_s3_whose(store, key, put_id, NULL) == WR_OK) {
+            published = WR_OK; /* an attempt whose answer was lost, or another process, did it */
+        } else if (gone) {
+            wr_error_hint(err, "somebody aborted the upload of %.300s (a lifecycle rule?), or the "
+                               "object was removed since", key);
         }
     }
-    upload->published = published == WR_OK;
     wr_buf_deinit(&xml);
     return published;
 }
 
-static void abort_at_server(struct s3_upload *upload)
+wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
 {
-    struct s3_store *store = upload->store;
+    struct s3_upload *upload = (struct s3_upload *)base;
+    struct wr_buf parts = {0};
+    wr_assert(upload->prepared);
+    if (upload->published) {
+        return WR_OK;
+    }
+    for (uint32_t i = 0; i < upload->part_count; i++) {
+        append_part(&parts, i + 1, upload->etags.data + (size_t)i * ETAG_BYTES);
+    }
+    upload->publishing = true; /* (3) */
+    const wr_status published = complete(upload->store, upload->key, upload->upload_id,
+                                         upload->put_id, &parts, err);
+    upload->published = published == WR_OK;
+    wr_buf_deinit(&parts);
+    return published;
+}
+
+void wr_s3_upload_ticket(const struct wr_upload *base, struct wr_buf *into)
+{
+    const struct s3_upload *upload = (const struct s3_upload *)base;
+    json_t *etags = json_array();
+    wr_assert(upload->prepared);
+    for (uint32_t i = 0; i < upload->part_count; i++) {
+        json_array_append_new(etags, json_string(upload->etags.data + (size_t)i * ETAG_BYTES));
+    }
+    wr_ticket_write(json_pack("{s:s, s:s, s:s, s:o, s:I}", "key", upload->key, "upload_id",
+                              upload->upload_id, "put_id", upload->put_id, "etags", etags, "bytes",
+                              (json_int_t)upload->bytes),
+                    into);
+}
+
+void wr_s3_upload_keep(struct wr_upload *base)
+{
+    ((struct s3_upload *)base)->kept = true;
+}
+
+/* The parts of a ticket, from outside. */
+static wr_status append_parts(const struct s3_store *store, const json_t *etags,
+                              struct wr_buf *parts, struct wr_error *err)
+{
+    const size_t count = json_array_size(etags);
+    wr_ensure(count > 0 && count <= PARTS_MAX, err, WR_CLASS_FATAL,
+              "%s: the ticket of an upload lists %zu parts", store->url, count);
+    for (size_t i = 0; i < count; i++) {
+        const char *etag = json_string_value(json_array_get(etags, i));
+        wr_ensure(etag != NULL && strlen(etag) < ETAG_BYTES && strpbrk(etag, "<&") == NULL, err,
+                  WR_CLASS_FATAL, "%s: the ticket of an upload has a bad ETag", store->url);
+        append_part(parts, (uint32_t)i + 1, etag);
+    }
+    return WR_OK;
+}
+
+wr_status wr_s3_publish_ticket(struct wr_store *base, const char *text, size_t bytes,
+                               struct wr_error *err)
+{
+    struct s3_store *store = (struct s3_store *)base;
+    struct wr_buf parts = {0};
+    json_t *ticket;
+    WR_TRY(wr_ticket_read(text, bytes, &ticket, err));
+    const char *key = wr_ticket_text(ticket, "key");
+    const char *upload_id = wr_ticket_text(ticket, "upload_id");
+    const char *put_id = wr_ticket_text(ticket, "put_id");
+    wr_status status = wr_s3_check_key(store, key, err);
+    if (status == WR_OK && (upload_id == NULL || put_id == NULL)) {
+        status = wr_fail(err, WR_CLASS_FATAL, "%s: the ticket of %.300s is not one of S3",
+                         store->url, key);
+    }
+    if (status == WR_OK) {
+        status = append_parts(store, json_object_get(ticket, "etags"), &parts, err);
+    }
+    if (status == WR_OK) {
+        status = complete(store, key, upload_id, put_id, &parts, err);
+    }
+    wr_buf_deinit(&parts);
+    json_decref(ticket);
+    return status;
+}
+
+wr_status wr_s3_abort(struct s3_store *store, const char *key, const char *upload_id,
+                      struct wr_error *err)
+{
     const struct s3_ask ask = {.method = "DELETE",
-                               .key = upload->key,
-                               .query = {{"uploadId", upload->upload_id}},
+                               .key = key,
+                               .query = {{"uploadId", upload_id}},
                                .query_count = 1};
     const struct wr_retry usual = store->retry;
     store->retry.attempts_max =
@@ -329,12 +410,19 @@ static void abort_at_server(struct s3_upload *upload)
     (void)wr_s3_ask(store, &ask);
     store->retry = usual;
     const int status = store->call.status;
-    if (status != 204 && status != 200 && status != 404) {
-        wr_log_warn(
-            "s3",
-            "%s: the parts of an abandoned upload stay at the server (%d %.100s); a lifecycle rule "
-            "AbortIncompleteMultipartUpload removes them",
-            store->url, status, store->call.problem);
+    return status == 204 || status == 200 || status == 404
+               ? WR_OK
+               : wr_s3_fail(store, &ask, &store->call, "abort an upload", err);
+}
+
+static void abort_at_server(struct s3_upload *upload)
+{
+    struct wr_error err = {0};
+    if (wr_s3_abort(upload->store, upload->key, upload->upload_id, &err) != WR_OK) {
+        wr_log_warn("s3",
+                    "%s: the parts of an abandoned upload stay at the server (%s); a lifecycle "
+                    "rule AbortIncompleteMultipartUpload removes them",
+                    upload->store->url, err.message);
     }
 }
 
@@ -349,7 +437,7 @@ void wr_s3_upload_close(struct wr_upload *base)
         wr_http_call_deinit(&slot->call);
         wr_buf_deinit(&slot->body);
     }
-    if (upload->upload_id != NULL && !upload->publishing) { /* (3) */
+    if (upload->upload_id != NULL && !upload->publishing && !upload->kept) { /* (3) */
         abort_at_server(upload);
     }
     wr_buf_deinit(&upload->etags);

@@ -108,12 +108,40 @@ static wr_status upload_command(struct wr_store *store, char **word, struct wr_e
     if (strcmp(word[0], "publish") == 0) {
         return wr_upload_publish(*upload, err);
     }
+    if (strcmp(word[0], "ticket") == 0) {
+        struct wr_buf ticket = {0};
+        wr_upload_ticket(*upload, &ticket);
+        printf("TICKET\t%s\t", wr_buf_cstr(&ticket));
+        wr_buf_deinit(&ticket);
+        return WR_OK;
+    }
+    if (strcmp(word[0], "keep") == 0) {
+        wr_upload_keep(*upload);
+        return WR_OK;
+    }
     if (strcmp(word[0], "close") == 0) {
         wr_upload_close(*upload);
         *upload = NULL;
         return WR_OK;
     }
     return wr_fail(err, WR_CLASS_USER, "no command %s", word[0]);
+}
+
+static bool contains(void *ctx, const char *key)
+{
+    return strstr(key, ctx) != NULL;
+}
+
+static wr_status get_range(struct wr_store *store, char **word, struct wr_error *err)
+{
+    struct wr_buf data = {0};
+    const wr_status status = wr_store_get_range(store, word[1], strtoull(word[2], NULL, 10),
+                                                strtoull(word[3], NULL, 10), &data, err);
+    if (status == WR_OK) {
+        write_file(word[4], &data);
+    }
+    wr_buf_deinit(&data);
+    return status;
 }
 
 static void command(struct wr_store *store, char **word)
@@ -131,6 +159,13 @@ static void command(struct wr_store *store, char **word)
         status = put(store, word, WR_PUT_IF_ABSENT, &err);
     } else if (strcmp(word[0], "get") == 0) {
         status = get(store, word, &err);
+    } else if (strcmp(word[0], "get_range") == 0) {
+        status = get_range(store, word, &err);
+    } else if (strcmp(word[0], "publish_ticket") == 0) {
+        status = wr_store_publish_ticket(store, word[1], strlen(word[1]), &err);
+    } else if (strcmp(word[0], "abandon") == 0) { /* prefix, mark, a part of the keys to keep */
+        status = wr_store_abandon(store, word[1], word[2], word[3][0] != '\0' ? contains : NULL,
+                                  word[3], &err);
     } else if (strcmp(word[0], "delete") == 0) {
         status = wr_store_delete(store, word[1], &err);
     } else {
