@@ -61,6 +61,7 @@ struct wr_sink_env {
     const char *state_url;                   /* for spool objects; NULL without state */
     const struct wr_options *state_options;  /* of that store */
     bool exactly_once;                       /* this sink's guarantee */
+    uint64_t first_epoch;                    /* the earliest that what is written now can be part of; 0: not known */
     bool background;                         /* threads of its own are allowed (compaction); not in simulations */
     uint32_t lane;
     uint32_t lanes;

@@ -7,9 +7,10 @@
 #define FIRST_SLOTS 64u
 #define NULL_NAME "__HIVE_DEFAULT_PARTITION__"
 
-void wr_hive_init(struct wr_hive_partitions *table, const struct wr_plan_sink *plan)
+void wr_hive_init(struct wr_hive_partitions *table, const struct wr_plan_sink *plan,
+                  wr_hive_text_fn *text)
 {
-    *table = (struct wr_hive_partitions){ .plan = plan, .slot_count = FIRST_SLOTS };
+    *table = (struct wr_hive_partitions){ .plan = plan, .text = text, .slot_count = FIRST_SLOTS };
     table->slots = wr_calloc(table->slot_count, sizeof *table->slots);
     table->touched = wr_calloc(WR_BATCH_ROWS_MAX, sizeof *table->touched);
     table->of_row = wr_calloc(WR_BATCH_ROWS_MAX, sizeof *table->of_row);
@@ -20,6 +21,7 @@ static void partition_free(struct wr_hive_partition *p)
 {
     free(p->key);
     free(p->directory);
+    free(p->values);
     free(p);
 }
 
@@ -65,36 +67,71 @@ static const void *value_at(const struct wr_column *column, uint32_t row)
     return (const char *)column->values + (size_t)row * wr_type_width(column->type);
 }
 
-/* The directory of one row; NULL when a store could not hold it. */
-static char *directory_of(const struct wr_hive_partitions *table, const struct wr_batch *batch,
-                          uint32_t row)
+/* The value's text; false: it is NULL. */
+static bool value_text(const struct wr_hive_partitions *table, const struct wr_column *column,
+                       uint32_t row, struct wr_buf *value)
+{
+    value->bytes = 0;
+    if (wr_column_is_null(column, row)) {
+        return false;
+    }
+    if (table->text != NULL) {
+        return table->text(column->type, value_at(column, row), value);
+    }
+    wr_text_format(value, column->type, value_at(column, row));
+    return true;
+}
+
+static void append_values(struct wr_buf *values, const char *name, const struct wr_buf *value)
+{
+    wr_buf_byte(values, values->bytes == 0 ? '{' : ',');
+    wr_text_json_string(values, name, strlen(name));
+    wr_buf_byte(values, ':');
+    if (value != NULL) {
+        wr_text_json_string(values, value->data, value->bytes);
+    } else {
+        wr_buf_text(values, "null");
+    }
+}
+
+/* Names the directory and values of one row, or says why they cannot be. */
+static void name_partition(const struct wr_hive_partitions *table, const struct wr_batch *batch,
+                           uint32_t row, struct wr_hive_partition *p)
 {
     const struct wr_plan_sink *plan = table->plan;
     struct wr_buf path = { 0 };
     struct wr_buf value = { 0 };
+    struct wr_buf values = { 0 };
     bool fits = true;
     for (uint32_t i = 0; i < plan->partition_count; i++) {
-        const struct wr_column *column = &batch->columns[plan->partition[i]];
-        const char *name = plan->schema.fields[plan->partition[i]].name;
+        const struct wr_field *field = &plan->schema.fields[plan->partition[i]];
+        const bool some = value_text(table, &batch->columns[plan->partition[i]], row, &value);
         const size_t begin = path.bytes;
-        wr_hive_escape(&path, name, strlen(name));
+        wr_hive_escape(&path, field->name, strlen(field->name));
         wr_buf_byte(&path, '=');
-        if (wr_column_is_null(column, row)) {
-            wr_buf_text(&path, NULL_NAME);
-        } else {
-            value.bytes = 0;
-            wr_text_format(&value, column->type, value_at(column, row));
+        if (some) {
             wr_hive_escape(&path, value.data, value.bytes);
+        } else {
+            wr_buf_text(&path, NULL_NAME);
+        }
+        if (!some && field->not_null) {
+            p->refused = "a partition column that is NOT NULL holds an empty text, which the table "
+                         "would read as NULL";
         }
         fits = fits && path.bytes - begin <= WR_HIVE_NAME_BYTES_MAX;
         wr_buf_byte(&path, '/');
+        append_values(&values, field->name, some ? &value : NULL);
     }
-    char *directory = fits && path.bytes <= WR_HIVE_DIRECTORY_BYTES_MAX
-                          ? wr_strdup(wr_buf_cstr(&path))
-                          : NULL;
+    wr_buf_byte(&values, '}');
+    if (!fits || path.bytes > WR_HIVE_DIRECTORY_BYTES_MAX) {
+        p->refused = "the partition's directory name is longer than stores allow (255 bytes a "
+                     "column, 768 in all)";
+    }
+    p->directory = p->refused == NULL ? wr_strdup(wr_buf_cstr(&path)) : NULL;
+    p->values = table->text != NULL ? wr_strdup(wr_buf_cstr(&values)) : NULL;
     wr_buf_deinit(&path);
     wr_buf_deinit(&value);
-    return directory;
+    wr_buf_deinit(&values);
 }
 
 /* ---- lookup ---- */
@@ -173,7 +210,7 @@ static struct wr_hive_partition *find(struct wr_hive_partitions *table,
     p->key_bytes = (uint32_t)key->bytes;
     p->key = wr_malloc(key->bytes + 1);
     memcpy(p->key, key->data, key->bytes);
-    p->directory = directory_of(table, batch, row);
+    name_partition(table, batch, row, p);
     if (table->count + 1 > table->slot_count / 2) {
         rebuild(table, table->slot_count * 2, true);
     }

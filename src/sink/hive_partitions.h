@@ -3,7 +3,7 @@
  * A table of the partitions that rows were seen of since it was last cleared, found by the bytes
  * of their values; the directory's text is made once per partition. Values are escaped as Hive
  * does (%XX); NULL is __HIVE_DEFAULT_PARTITION__, and a text that says so has its first character
- * escaped.
+ * escaped. A table's log has values too, as JSON text, where its way of writing them is given.
  *
  * Ownership: the table owns its partitions; file is its user's. Threads: one.
  */
@@ -18,11 +18,16 @@
 #define WR_HIVE_NAME_BYTES_MAX 255u
 #define WR_HIVE_DIRECTORY_BYTES_MAX 768u
 
+/* Appends a value's text; false: nothing, it counts as NULL. */
+typedef bool wr_hive_text_fn(struct wr_type type, const void *value, struct wr_buf *into);
+
 struct wr_hive_partition {
     uint64_t hash;
     char *key; /* bytes of the values, to compare */
     uint32_t key_bytes;
-    char *directory; /* ends with a slash; NULL: too long for any store, its rows are refused */
+    char *directory; /* ends with a slash; NULL: its rows are refused */
+    char *values;    /* {"column":"text",...} where a text function is given, else NULL */
+    const char *refused; /* why */
     void *file;      /* what is open for it, or NULL */
     uint32_t rows;   /* of the batch in hand */
     uint32_t begin;  /* where they begin among the grouped rows */
@@ -30,6 +35,7 @@ struct wr_hive_partition {
 
 struct wr_hive_partitions {
     const struct wr_plan_sink *plan;
+    wr_hive_text_fn *text;
     struct wr_hive_partition **slots; /* open addressing, power of two, at most half full */
     uint32_t slot_count;
     uint32_t count;
@@ -42,7 +48,9 @@ struct wr_hive_partitions {
     uint32_t *grouped;
 };
 
-void wr_hive_init(struct wr_hive_partitions *table, const struct wr_plan_sink *plan);
+/* text: how values are written; NULL: as SQL does. */
+void wr_hive_init(struct wr_hive_partitions *table, const struct wr_plan_sink *plan,
+                  wr_hive_text_fn *text);
 void wr_hive_deinit(struct wr_hive_partitions *table); /* zeroed is fine */
 
 /* Fills touched and grouped for the live rows of the batch. */
