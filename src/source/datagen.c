@@ -28,6 +28,8 @@ struct wr_source {
 
 struct split_state {
     const struct wr_source *source;
+    uint32_t split;
+    uint64_t next; /* row that the generators stand at; UINT64_MAX: none yet */
     struct wr_rand disorder;
     int64_t *event_times;
     struct wr_gen_column columns[];
@@ -86,17 +88,31 @@ static void *split_create(void *ctx, uint32_t split)
     struct split_state *state =
         wr_calloc(1, sizeof *state + (s->column_count + 1) * sizeof state->columns[0]);
     state->source = s;
+    state->split = split;
+    state->next = UINT64_MAX;
     state->event_times = wr_calloc(WR_BATCH_ROWS_MAX, sizeof(int64_t));
-    wr_rand_seed(&state->disorder, s->seed * 0x9e3779b97f4a7c15ULL + split + 1);
     for (uint32_t c = 0; c < s->column_count; c++) {
         state->columns[c] = s->columns[c];
-        /* By the declared column: what a query selects does not change the values. */
-        const uint64_t column = (uint64_t)s->scan->fields[c].declared + 1;
-        wr_gen_column_seed(&state->columns[c], (s->seed + column * 0xd1342543de82ef95ULL) *
-                                                       0x9e3779b97f4a7c15ULL +
-                                                   split);
     }
     return state;
+}
+
+/* Puts all generators at a row: the first, one after a restart, or a block's first. */
+static void seek(struct split_state *state, uint64_t row)
+{
+    const struct wr_source *s = state->source;
+    for (uint32_t c = 0; c < s->column_count; c++) {
+        /* By the declared column: what a query selects does not change the values. */
+        const uint64_t column = (uint64_t)s->scan->fields[c].declared + 1;
+        wr_gen_column_seek(&state->columns[c],
+                           (s->seed + column * 0xd1342543de82ef95ULL) * 0x9e3779b97f4a7c15ULL +
+                               state->split,
+                           row);
+    }
+    const uint64_t seed = s->seed * 0x9e3779b97f4a7c15ULL + state->split + 1;
+    for (uint32_t i = wr_gen_seek_block(&state->disorder, seed, row); i > 0; i--) {
+        (void)wr_rand_next(&state->disorder);
+    }
 }
 
 static void split_destroy(void *ctx)
@@ -123,11 +139,17 @@ static const int64_t *disorder(struct split_state *state, const int64_t *times, 
     return state->event_times;
 }
 
+_Static_assert(WR_GENERATOR_BLOCK_ROWS == WR_GEN_BLOCK_ROWS, "a batch lies in one block");
+
 static void fill(void *ctx, struct wr_batch *batch, uint64_t first, uint32_t rows, uint32_t split,
                  uint32_t splits, const int64_t *times)
 {
     struct split_state *state = ctx;
     const struct wr_source *s = state->source;
+    if (first != state->next || first % WR_GEN_BLOCK_ROWS == 0) {
+        seek(state, first);
+    }
+    state->next = first + rows;
     const int64_t *event_times = disorder(state, times, rows);
     for (uint32_t c = 0; c < s->column_count; c++) {
         wr_gen_column_fill(&state->columns[c], batch, rows, first * splits + split, splits,

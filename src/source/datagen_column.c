@@ -393,10 +393,36 @@ wr_status wr_gen_column_init(struct wr_gen_column *g, const struct wr_field *fie
     return WR_OK;
 }
 
-void wr_gen_column_seed(struct wr_gen_column *g, uint64_t seed)
+uint32_t wr_gen_seek_block(struct wr_rand *rand, uint64_t seed, uint64_t row)
 {
-    wr_rand_seed(&g->rand, seed);
-    wr_rand_seed(&g->nulls, ~seed);
+    /* The first block's seed is the split's own. */
+    wr_rand_seed(rand, seed + row / WR_GEN_BLOCK_ROWS * 0xda942042e4dd58b5ULL);
+    return (uint32_t)(row % WR_GEN_BLOCK_ROWS);
+}
+
+/* What the fill functions below take for each row. */
+static uint32_t draws_of_row(const struct wr_gen_column *g)
+{
+    switch (g->kind) {
+    case WR_GEN_RANDOM:
+    case WR_GEN_ZIPF:
+    case WR_GEN_CHOICE: return 1;
+    case WR_GEN_UUID: return 2;
+    case WR_GEN_HEX: return (g->length + 15) / 16 * (g->type.id == WR_TYPE_BYTES ? 2 : 1);
+    default: return 0;
+    }
+}
+
+void wr_gen_column_seek(struct wr_gen_column *g, uint64_t seed, uint64_t row)
+{
+    const uint32_t before = wr_gen_seek_block(&g->rand, seed, row);
+    for (uint64_t i = (uint64_t)before * draws_of_row(g); i > 0; i--) {
+        (void)wr_rand_next(&g->rand);
+    }
+    (void)wr_gen_seek_block(&g->nulls, ~seed, row);
+    for (uint32_t i = 0; i < before; i++) {
+        (void)wr_rand_next(&g->nulls);
+    }
 }
 
 /* ---- filling ---- */

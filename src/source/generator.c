@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "batch/text.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 /* A paced reader sleeps at least this long: waking for each row of 100,000 a second would cost
  * more than the rows. */
@@ -16,10 +17,15 @@ struct wr_generator {
     uint32_t splits;
     void **states;      /* per split; each is its reader's own once opened */
     char (*names)[24];
-    pthread_mutex_t lock; /* guards started and the write of pace */
+    uint64_t *given;        /* rows per split that earlier runs gave */
+    int64_t first_start_us; /* wall time, from the notes; INT64_MIN: this is the first start */
+    char note[48];          /* once started */
+    pthread_mutex_t lock;   /* guards started and the writes of pace and note */
     bool started;
     struct wr_pace pace;
 };
+
+static const char note_form[] = "started=%lld";
 
 struct generator_split {
     uint32_t split;
@@ -63,6 +69,32 @@ wr_status wr_generator_check(const struct wr_plan_source *plan, uint32_t *bad_at
     return parse_start(plan->options, &start_us, err);
 }
 
+/* Takes up what earlier runs came to. */
+static wr_status resume(struct wr_generator *g, struct wr_error *err)
+{
+    for (uint32_t i = 0; g->env.resumed && i < g->env.start_count; i++) {
+        const struct wr_split_start *start = &g->env.starts[i];
+        char *end;
+        const unsigned long split = strtoul(start->name, &end, 10);
+        long long at;
+        if (end == start->name || *end != '\0' || split >= g->splits) {
+            (void)wr_fail(err, WR_CLASS_USER,
+                          "the state knows split %s of this source, which has %u splits now",
+                          start->name, g->splits);
+            wr_error_hint(err, "set splits as it was: rows are dealt out to splits by their number");
+            return WR_FAIL;
+        }
+        wr_ensure(start->next_position >= 0, err, WR_CLASS_FATAL,
+                  "the state has position %lld for split %s", (long long)start->next_position,
+                  start->name);
+        g->given[split] = (uint64_t)start->next_position;
+        if (start->note != NULL && sscanf(start->note, note_form, &at) == 1) {
+            g->first_start_us = at;
+        }
+    }
+    return WR_OK;
+}
+
 wr_status wr_generator_open(struct wr_generator **out, const struct wr_source_env *env,
                             const struct wr_generator_kind *kind, void *ctx, struct wr_error *err)
 {
@@ -78,6 +110,8 @@ wr_status wr_generator_open(struct wr_generator **out, const struct wr_source_en
     g->splits = (uint32_t)wr_options_int(options, "splits");
     g->states = wr_calloc(g->splits, sizeof *g->states);
     g->names = wr_calloc(g->splits, sizeof *g->names);
+    g->given = wr_calloc(g->splits, sizeof *g->given);
+    g->first_start_us = INT64_MIN;
     for (uint32_t s = 0; s < g->splits; s++) {
         g->states[s] = kind->split_create(ctx, s);
         (void)snprintf(g->names[s], sizeof g->names[s], "%u", s);
@@ -85,6 +119,10 @@ wr_status wr_generator_open(struct wr_generator **out, const struct wr_source_en
     pthread_mutex_init(&g->lock, NULL);
     wr_open_gate_init(&g->gate, env);
     wr_open_gate_announce(&g->gate, g->splits);
+    if (resume(g, err) != WR_OK) {
+        wr_generator_close(g);
+        return WR_FAIL;
+    }
     *out = g;
     return WR_OK;
 }
@@ -99,6 +137,7 @@ void wr_generator_close(struct wr_generator *g)
     }
     free(g->states);
     free(g->names);
+    free(g->given);
     pthread_mutex_destroy(&g->lock);
     wr_open_gate_deinit(&g->gate);
     free(g);
@@ -111,7 +150,7 @@ wr_status wr_generator_reader_open(struct wr_reader **out, struct wr_generator *
     r->deadline_ns = INT64_MAX;
     r->splits = wr_calloc(g->splits / g->env.workers + 1, sizeof *r->splits);
     for (uint32_t s = worker; s < g->splits; s += g->env.workers) {
-        r->splits[r->split_count++].split = s;
+        r->splits[r->split_count++] = (struct generator_split){ .split = s, .given = g->given[s] };
     }
     *out = r;
     return WR_OK;
@@ -128,6 +167,22 @@ int64_t wr_generator_deadline_ns(const struct wr_reader *r)
     return r->deadline_ns;
 }
 
+/* The moment of the first start in this run's clocks. */
+static struct wr_time first_start(const struct wr_generator *g, struct wr_time now)
+{
+    /* A clock that was set back must not make rows wait, nor one that jumped overflow. */
+    const int64_t most_us = INT64_MAX / 2000;
+    int64_t ago_us = 0;
+    if (g->first_start_us != INT64_MIN &&
+        __builtin_sub_overflow(now.wall_us, g->first_start_us, &ago_us)) {
+        ago_us = most_us;
+    }
+    ago_us = ago_us < 0 ? 0 : (ago_us > most_us ? most_us : ago_us);
+    return (struct wr_time){ .wall_us =
+                                 g->first_start_us != INT64_MIN ? g->first_start_us : now.wall_us,
+                             .mono_ns = now.mono_ns - ago_us * 1000 };
+}
+
 static void start(struct wr_reader *r, struct wr_time now)
 {
     struct wr_generator *g = r->generator;
@@ -139,7 +194,9 @@ static void start(struct wr_reader *r, struct wr_time now)
         g->started = true;
         const bool rows = wr_options_has(options, "rows");
         const bool duration = wr_options_has(options, "duration");
-        wr_pace_start(&g->pace, now, wr_options_int(options, "rate"),
+        const struct wr_time first = first_start(g, now);
+        (void)snprintf(g->note, sizeof g->note, note_form, (long long)first.wall_us);
+        wr_pace_start(&g->pace, first, wr_options_int(options, "rate"),
                       rows ? wr_options_int(options, "rows") : 0,
                       duration ? wr_options_int(options, "duration") : 0, g->splits, start_us);
     }
@@ -148,7 +205,7 @@ static void start(struct wr_reader *r, struct wr_time now)
     r->started = true;
 }
 
-static bool open_splits(struct wr_reader *r, struct wr_poll *out)
+static bool open_splits(struct wr_reader *r, struct wr_time now, struct wr_poll *out)
 {
     struct wr_generator *g = r->generator;
     wr_open_gate_confirm(&g->gate, r->unconfirmed);
@@ -156,9 +213,15 @@ static bool open_splits(struct wr_reader *r, struct wr_poll *out)
     if (r->opened == r->split_count) {
         return false;
     }
+    if (!r->started) {
+        start(r, now);
+    }
+    const struct generator_split *split = &r->splits[r->opened++];
     out->kind = WR_POLL_SPLIT_OPENED;
-    out->split = r->splits[r->opened++].split;
+    out->split = split->split;
+    out->next_position = (int64_t)split->given;
     out->split_name = g->names[out->split];
+    out->split_note = g->note;
     out->partition = (int32_t)out->split;
     r->unconfirmed = 1;
     return true;
@@ -208,11 +271,8 @@ static int64_t next_due_ns(const struct wr_reader *r, struct wr_time now)
 wr_status wr_generator_poll(struct wr_reader *r, struct wr_time now, struct wr_batch *batch,
                             struct wr_poll *out, struct wr_error *err)
 {
-    if (open_splits(r, out) || !wr_open_gate_is_open(&r->generator->gate)) {
+    if (open_splits(r, now, out) || !wr_open_gate_is_open(&r->generator->gate)) {
         return WR_OK;
-    }
-    if (!r->started) {
-        start(r, now);
     }
     if (r->ended == r->split_count) {
         r->deadline_ns = INT64_MAX;
@@ -226,10 +286,13 @@ wr_status wr_generator_poll(struct wr_reader *r, struct wr_time now, struct wr_b
         }
         const uint64_t due = wr_pace_due(&r->pace, s->split, now);
         if (due > s->given) {
+            const uint32_t block =
+                WR_GENERATOR_BLOCK_ROWS - (uint32_t)(s->given % WR_GENERATOR_BLOCK_ROWS);
+            const uint32_t most = r->generator->env.batch_rows < block
+                                      ? r->generator->env.batch_rows
+                                      : block;
             const uint64_t rows = due - s->given;
-            make_rows(r, s, rows < r->generator->env.batch_rows ? (uint32_t)rows
-                                                                : r->generator->env.batch_rows,
-                      now, batch, out);
+            make_rows(r, s, rows < most ? (uint32_t)rows : most, now, batch, out);
             r->deadline_ns = now.mono_ns;
             return WR_OK;
         }

@@ -1,7 +1,12 @@
 /* generator.h: what the connectors that make their rows themselves (datagen, nexmark) have in
  * common: splits over workers, pace, positions, ends.
  *
- * Threads: see weir/source.h. The schedule starts when the first reader may give rows.
+ * A split's position is the number of its next row. The schedule starts when the first split is
+ * opened; that moment goes into the splits' notes, and a resumed run keeps it: rows get the event
+ * times that an uninterrupted run would have given them, and those that fell due meanwhile come at
+ * once, as from a topic that was written to all the time. Only rows without rate and start_time,
+ * which are stamped with the clock as they are made, cannot be told before they are made.
+ * Threads: see weir/source.h.
  */
 #ifndef WR_SOURCE_GENERATOR_H
 #define WR_SOURCE_GENERATOR_H
@@ -27,6 +32,9 @@
       "Event time of the first row; default: now. With rate 0 it then steps by 1 us a row." }
 
 struct wr_generator;
+
+/* Batches do not cross multiples of so many rows of a split (datagen's generators begin anew there). */
+#define WR_GENERATOR_BLOCK_ROWS (1u << 16)
 
 /* Makes rows [first, first + rows) of a split into batch: columns and rows are theirs to set.
  * times: intended time of each. @thread worker */

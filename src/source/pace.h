@@ -21,7 +21,8 @@ struct wr_pace {
     int64_t start_ns;
 };
 
-/* rows, duration_us: 0 is no limit. start_us 0: now. */
+/* rows, duration_us: 0 is no limit. start_us 0: now. now: the moment of the first start, also when
+ * it lies in a run before this one. */
 void wr_pace_start(struct wr_pace *pace, struct wr_time now, int64_t rate, int64_t rows,
                    int64_t duration_us, uint32_t splits, int64_t start_us);
 

@@ -82,25 +82,44 @@ static void print_rows(struct wr_buf *into, const struct wr_batch *b, const stru
     }
 }
 
-/* Reads a bounded generator to its end with batches of batch_rows; into: the rows, split by
- * split. */
-static uint64_t generate(struct harness *h, uint32_t batch_rows, struct wr_buf *into)
+/* Where a run came to, as a manifest would keep it. */
+struct kept {
+    struct wr_split_start starts[4];
+    char names[4][24];
+    char notes[4][WR_SPLIT_NOTE_BYTES_MAX];
+    uint32_t count;
+};
+
+static void keep_split(struct kept *kept, const struct wr_poll *poll)
+{
+    struct wr_split_start *start = &kept->starts[poll->split];
+    snprintf(kept->names[poll->split], sizeof kept->names[0], "%s", poll->split_name);
+    snprintf(kept->notes[poll->split], sizeof kept->notes[0], "%s", poll->split_note);
+    *start = (struct wr_split_start){ kept->names[poll->split], poll->next_position,
+                                      kept->notes[poll->split] };
+    kept->count++;
+}
+
+/* Reads a generator to its end, or until it gave rows_max rows and more, with batches of
+ * batch_rows; splits: the rows of each, appended; kept: where it came to. */
+static uint64_t generate_some(struct harness *h, uint32_t batch_rows, uint64_t rows_max,
+                              struct wr_buf *splits, struct kept *kept)
 {
     h->env.batch_rows = batch_rows;
     cr_assert_eq(harness_start(h), WR_OK, "%s", h->err.message);
     struct wr_batch_pool *pool = wr_batch_pool_create(&h->plan.scan, batch_rows, 4);
     struct wr_batch *b = wr_batch_take(pool);
-    struct wr_buf splits[4] = { 0 };
-    int64_t next[4] = { 0 };
     uint64_t rows = 0;
-    uint32_t opened = 0;
-    for (;;) {
+    kept->count = 0;
+    while (rows < rows_max) {
         struct wr_poll poll = { 0 };
         cr_assert_eq(h->ops->poll(h->readers[0], h->now, b, &poll, &h->err), WR_OK);
         if (poll.kind == WR_POLL_FINISHED) {
             break;
         }
-        opened += poll.kind == WR_POLL_SPLIT_OPENED;
+        if (poll.kind == WR_POLL_SPLIT_OPENED) {
+            keep_split(kept, &poll);
+        }
         if (poll.kind == WR_POLL_NOTHING) {
             const int64_t deadline = h->ops->deadline_ns(h->readers[0]);
             cr_assert(deadline > h->now.mono_ns && deadline < INT64_MAX);
@@ -108,21 +127,31 @@ static uint64_t generate(struct harness *h, uint32_t batch_rows, struct wr_buf *
             h->now.mono_ns = deadline;
         }
         if (poll.kind == WR_POLL_ROWS) {
-            cr_assert_eq(b->origin.position_first, next[poll.split]);
-            next[poll.split] += b->rows;
-            cr_assert_eq(poll.next_position, next[poll.split]);
+            int64_t *next = &kept->starts[poll.split].next_position;
+            cr_assert_eq(b->origin.position_first, *next);
+            *next += b->rows;
+            cr_assert_eq(poll.next_position, *next);
             rows += b->rows;
             print_rows(&splits[poll.split], b, &h->plan.scan);
             wr_batch_release(b);
             b = wr_batch_take(pool);
         }
     }
-    for (uint32_t s = 0; s < opened; s++) {
+    wr_batch_release(b);
+    wr_batch_pool_destroy(pool);
+    return rows;
+}
+
+/* To its end; into: the rows, split by split. */
+static uint64_t generate(struct harness *h, uint32_t batch_rows, struct wr_buf *into)
+{
+    struct wr_buf splits[4] = { 0 };
+    struct kept kept;
+    const uint64_t rows = generate_some(h, batch_rows, UINT64_MAX, splits, &kept);
+    for (uint32_t s = 0; s < 4; s++) {
         wr_buf_append(into, splits[s].data, splits[s].bytes);
         wr_buf_deinit(&splits[s]);
     }
-    wr_batch_release(b);
-    wr_batch_pool_destroy(pool);
     return rows;
 }
 
@@ -299,4 +328,111 @@ Test(source_generator, nexmark_splits_share_one_stream)
     cr_assert_eq(strncmp(third, second, bytes + 1), 0);
     wr_buf_deinit(&one);
     wr_buf_deinit(&two);
+}
+
+/* ---- going on ---- */
+
+static void prepare(struct harness *h, const struct wr_source_ops *ops, const char *const *pairs)
+{
+    harness_init(h);
+    if (ops == &wr_source_nexmark) {
+        h->plan.declared = *wr_source_nexmark.own_columns;
+        h->plan.scan = h->plan.declared;
+    } else {
+        use_schema(h, 0);
+    }
+    cr_assert_eq(harness_options(h, ops, "", pairs), WR_OK, "%s", h->err.message);
+}
+
+/* A run that is stopped after rows_max rows, and another one 7 s later, give what one run gives. */
+static void expect_resumes(const struct wr_source_ops *ops, const char *const *pairs,
+                           uint64_t rows_max)
+{
+    struct wr_buf whole[4] = { 0 };
+    struct wr_buf parts[4] = { 0 };
+    struct kept kept;
+    struct kept none;
+    struct harness h;
+    prepare(&h, ops, pairs);
+    const uint64_t all = generate_some(&h, 700, UINT64_MAX, whole, &none);
+    harness_end(&h);
+    prepare(&h, ops, pairs);
+    const uint64_t first = generate_some(&h, 700, rows_max, parts, &kept);
+    harness_end(&h);
+    cr_assert(first >= rows_max && first < all);
+
+    prepare(&h, ops, pairs);
+    h.now.wall_us += 7 * WR_US_PER_S;
+    h.now.mono_ns = 123; /* another boot */
+    h.env.resumed = true;
+    h.env.starts = kept.starts;
+    h.env.start_count = kept.count;
+    cr_assert_eq(generate_some(&h, 500, UINT64_MAX, parts, &none), all - first);
+    harness_end(&h);
+    for (uint32_t s = 0; s < 4; s++) {
+        cr_assert_eq(parts[s].bytes, whole[s].bytes);
+        cr_assert(whole[s].bytes == 0 || memcmp(parts[s].data, whole[s].data, whole[s].bytes) == 0);
+        wr_buf_deinit(&parts[s]);
+        wr_buf_deinit(&whole[s]);
+    }
+}
+
+static const char *const paced[] = { "rows", "100000", "splits", "3", "rate", "90000",
+                                     "out_of_order", "2s", "fields.amount.null_percent", "10",
+                                     "fields.user_id.kind", "zipf", "fields.type.values", "a, b",
+                                     NULL };
+
+Test(source_generator, a_resumed_run_gives_the_rest_with_the_times_of_the_first_start)
+{
+    expect_resumes(&wr_source_datagen, paced, 1);
+    expect_resumes(&wr_source_datagen, paced, 41000);
+}
+
+Test(source_generator, rows_are_the_same_behind_a_block_of_draws)
+{
+    const char *const one[] = { "rows", "140000", "start_time", "2024-01-31T00:00:00Z",
+                                "out_of_order", "1s", "fields.event_id.kind", "uuid", NULL };
+    expect_resumes(&wr_source_datagen, one, 65500);
+    expect_resumes(&wr_source_datagen, one, 132000);
+}
+
+Test(source_generator, nexmark_goes_on_as_if_it_had_not_stopped)
+{
+    const char *const pairs[] = { "rows", "20000", "splits", "2", "rate", "5000", NULL };
+    expect_resumes(&wr_source_nexmark, pairs, 7001);
+}
+
+Test(source_generator, what_fell_due_while_nobody_ran_comes_at_once)
+{
+    const char *const pairs[] = { "rate", "1000", NULL };
+    struct wr_buf rows[4] = { 0 };
+    struct kept kept;
+    struct harness h;
+    prepare(&h, &wr_source_datagen, pairs);
+    generate_some(&h, 100, 10, rows, &kept);
+    harness_end(&h);
+    prepare(&h, &wr_source_datagen, pairs);
+    h.now.wall_us += WR_US_PER_S;
+    h.env.resumed = true;
+    h.env.starts = kept.starts;
+    h.env.start_count = kept.count;
+    const int64_t before_ns = h.now.mono_ns;
+    generate_some(&h, 100, 900, rows, &kept);
+    cr_assert_eq(h.now.mono_ns, before_ns);
+    harness_end(&h);
+    wr_buf_deinit(&rows[0]);
+}
+
+Test(source_generator, another_number_of_splits_is_refused)
+{
+    const struct wr_split_start starts[] = { { "0", 5, NULL }, { "1", 5, NULL } };
+    const char *const pairs[] = { "rate", "10", NULL };
+    struct harness h;
+    prepare(&h, &wr_source_datagen, pairs);
+    h.env.resumed = true;
+    h.env.starts = starts;
+    h.env.start_count = 2;
+    cr_assert_eq(harness_start(&h), WR_FAIL);
+    cr_assert_not_null(strstr(h.err.hint, "set splits"));
+    harness_end(&h);
 }
