@@ -12,7 +12,8 @@
  *   (2) cuts are in ascending order of epoch, the last one is the newest that was cut (<= epoch: claims cut nothing)
  *   (3) sink->cut and operator->cut name an element of cuts, or are 0 (nothing committed yet)
  *   (4) text written by wr_manifest_write is read back by wr_manifest_read to equal contents; unknown fields are refused only
- *       when format is newer
+ *       when format is newer. A NULL text is written as "" (a note: not at all); receipts are kept byte by byte; texts that are
+ *       not UTF-8 (names of files) are written as {"hex":…}
  */
 #ifndef WR_STATE_MANIFEST_H
 #define WR_STATE_MANIFEST_H
@@ -43,6 +44,7 @@ struct wr_manifest_split {
     int64_t watermark_us; /* of the rows before position; WR_TIME_MIN: none */
     int64_t max_event_us;
     bool idle;            /* does not hold the watermark back */
+    const char *note;     /* what the source wants to be told again, opaque; NULL: nothing */
 };
 
 struct wr_manifest_source {
@@ -118,7 +120,7 @@ struct wr_manifest {
     uint32_t ledger_count;
 };
 
-/* An empty manifest (zeroed but for the arena). */
+/* An empty manifest (zeroed but for the arena and the format). */
 void wr_manifest_init(struct wr_manifest *manifest);
 void wr_manifest_deinit(struct wr_manifest *manifest); /* zeroed is fine */
 
@@ -128,6 +130,8 @@ WR_NODISCARD wr_status wr_manifest_read(struct wr_manifest *manifest, struct wr_
                                         struct wr_error *err);
 /* manifest/%020d.json */
 void wr_manifest_key(uint64_t epoch, char key[48]);
+/* False when key is not a manifest's. */
+bool wr_manifest_key_epoch(const char *key, uint64_t *epoch);
 
 /* Checks the numbered invariants and that the ledger balances (design.md, section 4, invariant 5); WR_FAIL names the line. */
 WR_NODISCARD wr_status wr_manifest_check(const struct wr_manifest *manifest, struct wr_error *err);

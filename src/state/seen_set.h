@@ -30,18 +30,23 @@ struct wr_seen_key {
 /* within_us > 0; workers: who log. */
 struct wr_seen_set *wr_seen_set_create(int64_t within_us, uint32_t workers);
 void wr_seen_set_destroy(struct wr_seen_set *set); /* NULL is fine */
+/* Without state: nothing is logged, snapshot is never called. Before the first check. @thread any */
+void wr_seen_set_log_nothing(struct wr_seen_set *set);
 
-/* fresh[i] = keys[i] was not there (or had expired) and is now. @thread worker */
+/* fresh[i] = no row of keys[i]'s key was there whose event time is at most `within` away, and now this one is. @thread worker */
 void wr_seen_set_check(struct wr_seen_set *set, uint32_t worker, const struct wr_seen_key *keys,
                        uint32_t count, bool *fresh);
-/* Forgets what the watermark has left behind; a bounded piece of work per call. @thread worker */
+/* Forgets what the watermark has left behind; a bounded piece of work per call. watermark_us: the source's, over all its splits and
+ * workers (a copy may still come through the slowest). @thread worker */
 void wr_seen_set_expire(struct wr_seen_set *set, uint32_t worker, int64_t watermark_us);
 /* Appends this worker's log since the last call (records of snapshot.h) and empties it; also rewrites a part of the shards that this worker
- * owns, so that old epochs become unneeded (see window snapshots). epoch: the one being cut. @thread worker, at its cut */
+ * owns, so that old epochs become unneeded. epoch: the one being cut; no worker may go on to the next before all have cut it.
+ * @thread worker, at its cut */
 void wr_seen_set_snapshot(struct wr_seen_set *set, uint32_t worker, uint64_t epoch, struct wr_buf *into);
-/* The oldest epoch whose records are still needed; UINT64_MAX: none. @thread any */
+/* The oldest epoch whose records are still needed, as of the newest cut, once all workers have cut it; UINT64_MAX: none was cut yet. At most
+ * some 256 epochs behind. @thread any */
 uint64_t wr_seen_set_base(struct wr_seen_set *set);
-/* Before the start, in epoch order. @thread any, one at a time */
+/* Before the start, in epoch order, all workers' records of each. @thread any, one at a time */
 WR_NODISCARD wr_status wr_seen_set_restore(struct wr_seen_set *set, uint64_t epoch, const void *records,
                                            size_t bytes, struct wr_error *err);
 uint64_t wr_seen_set_bytes(struct wr_seen_set *set);

@@ -2,7 +2,8 @@
  *
  * Layout, little endian: "WRSN" u32 version=1; then blocks; then an end block. Block: u32 name bytes, name (the operator's; empty in the
  * end block), u32 raw bytes, u32 packed bytes, u32 CRC32C of the packed bytes, the packed bytes (one zstd frame, level 1). The end block has
- * raw bytes = number of blocks and no bytes. Blocks of one operator follow each other in the order in which they were told.
+ * raw bytes = number of blocks, no bytes, and as CRC that of all that is not packed bytes before it (magic, version and the blocks'
+ * headers). Records told by one call stay in one block. Blocks of one operator follow each other in the order in which they were told.
  * Ownership: the writer owns its buffers; what read calls back with is borrowed for the call. Threads: one at a time.
  * Invariants: (1) a truncated or changed object is told as such, never restored in part: read checks all before it calls back
  */
@@ -12,6 +13,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include <stdbool.h>
 
 struct wr_snapshot_writer;
 
@@ -34,5 +36,7 @@ WR_NODISCARD wr_status wr_snapshot_read(struct wr_slice object,
                                         void *ctx, struct wr_error *err);
 /* snapshot/%020d-OWNER-WORKER.wrsn */
 void wr_snapshot_key(uint64_t epoch, const char *owner, uint32_t worker, char key[96]);
+/* False when key is not a snapshot's. */
+bool wr_snapshot_key_epoch(const char *key, uint64_t *epoch);
 
 #endif
