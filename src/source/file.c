@@ -4,6 +4,15 @@
  * Each file is a split; file i is read by worker i % workers. A reader has up to ACTIVE_MAX files
  * open at a time and takes a block's lines from each in turn, so that files of one source advance
  * together; the others wait, opened as splits (so that they hold the watermark) but not as files.
+ * Positions are bytes of a file's text (unpacked) and always behind a line's end. A resumed run reads
+ * on there: in a packed file by unpacking it again, in a CSV file after its first line has told the
+ * columns again; what was appended meanwhile is read, files that are new to a glob or directory are
+ * read from their beginning. (A last line without a line end counts as one when a run ends there;
+ * what is appended to it later is a line of its own.) A split's note holds a hash of the file's
+ * first bytes, so that another file under the same name is not taken for its continuation.
+ * Standard input: a redirected file is resumed like any other one when it is the same. Anything else
+ * cannot be: it is new data, whose positions follow the old ones; what the last run had taken from the
+ * pipe and not committed is lost, which a warning says.
  * Threads: see weir/source.h. What readers share (list, options) is read-only after open, but for
  * the gate.
  * Memory, of env->memory_bytes and per worker: blocks_limit x block_bytes; a file needs at most
@@ -15,6 +24,7 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "source/file_list.h"
+#include "source/file_start.h"
 #include "source/file_stream.h"
 #include "source/source_gate.h"
 #include "source/source_lines.h"
@@ -32,6 +42,7 @@
 struct wr_source {
     struct wr_source_env env;
     struct wr_file_list files;
+    struct wr_file_start *starts; /* per file */
     struct wr_open_gate gate;
     bool csv;
     bool header;
@@ -48,6 +59,7 @@ struct reader_file {
     uint32_t split;
     enum file_state state;
     bool header_due;
+    bool header_told; /* just now */
     bool started;    /* its first bytes were looked at */
     bool told_caught_up;
     struct wr_file_stream stream;
@@ -105,6 +117,7 @@ static char csv_char(const char *text)
 static void file_close(struct wr_source *s)
 {
     if (s != NULL) {
+        free(s->starts);
         wr_file_list_deinit(&s->files);
         wr_open_gate_deinit(&s->gate);
         free(s);
@@ -121,6 +134,11 @@ static wr_status file_open(struct wr_source **out, const struct wr_source_env *e
     uint32_t count;
     const char *const *paths = wr_options_list(options, "path", &count);
     if (wr_file_list_expand(&s->files, paths, count, err) != WR_OK) {
+        file_close(s);
+        return WR_FAIL;
+    }
+    s->starts = wr_calloc(s->files.count, sizeof *s->starts);
+    if (wr_file_starts_find(s->starts, &s->files, env, err) != WR_OK) {
         file_close(s);
         return WR_FAIL;
     }
@@ -178,19 +196,28 @@ static void file_reader_close(struct wr_reader *r)
     free(r);
 }
 
+/* Opens a file where its rows go on; at its beginning while its header is due. */
+static wr_status start_file(struct wr_reader *r, struct reader_file *f, struct wr_error *err)
+{
+    const struct wr_source *s = r->source;
+    const struct wr_file_start *start = &s->starts[f->split];
+    const int64_t at = f->header_due ? start->origin : start->position;
+    f->state = FILE_READING;
+    f->started = at > start->origin; /* a byte order mark stands at the beginning */
+    f->cutter = (struct wr_cutter){ .records = &r->records,
+                                    .csv = s->csv,
+                                    .delimiter = s->delimiter,
+                                    .quote = s->quote,
+                                    .bytes_max = s->line_max };
+    return wr_file_stream_open(&f->stream, s->files.paths[f->split], start->origin, at, r->io,
+                               &r->blocks, err);
+}
+
 /* Brings files into reading until there are active_max. */
 static wr_status start_files(struct wr_reader *r, struct wr_error *err)
 {
-    const struct wr_source *s = r->source;
     while (r->active_count < r->active_max && r->next_file < r->file_count) {
-        struct reader_file *f = &r->files[r->next_file];
-        WR_TRY(wr_file_stream_open(&f->stream, s->files.paths[f->split], r->io, &r->blocks, err));
-        f->cutter = (struct wr_cutter){ .records = &r->records,
-                                        .csv = s->csv,
-                                        .delimiter = s->delimiter,
-                                        .quote = s->quote,
-                                        .bytes_max = s->line_max };
-        f->state = FILE_READING;
+        WR_TRY(start_file(r, &r->files[r->next_file], err));
         r->active[r->active_count++] = r->next_file++;
     }
     return WR_OK;
@@ -224,6 +251,7 @@ static void give_records(struct wr_reader *r, struct reader_file *f, struct wr_r
     out->split = f->split;
     if (f->header_due) {
         f->header_due = false;
+        f->header_told = true;
         r->header = records;
         out->kind = WR_POLL_SPLIT_HEADER;
         out->header = (struct wr_slice){ records->items[0].data, records->items[0].bytes };
@@ -241,6 +269,13 @@ static wr_status step_file(struct wr_reader *r, uint32_t slot, struct wr_poll *o
                            struct wr_error *err)
 {
     struct reader_file *f = &r->files[r->active[slot]];
+    if (f->header_told) { /* an earlier run had the lines up to the split's start */
+        f->header_told = false;
+        if (r->source->starts[f->split].position > f->cutter.next_position) {
+            stop_file(f);
+            WR_TRY(start_file(r, f, err));
+        }
+    }
     for (;;) {
         const uint32_t rows = f->header_due ? 1 : r->source->env.batch_rows;
         struct wr_records *records = wr_cutter_take(&f->cutter, rows, WR_RECORD_NO_TIME);
@@ -290,6 +325,10 @@ static bool open_splits(struct wr_reader *r, struct wr_poll *out)
     out->kind = WR_POLL_SPLIT_OPENED;
     out->split = f->split;
     out->split_name = path;
+    out->next_position = r->source->starts[f->split].position;
+    out->split_note = r->source->starts[f->split].note[0] != '\0'
+                          ? r->source->starts[f->split].note
+                          : NULL;
     out->partition = -1;
     r->unconfirmed = 1;
     return true;

@@ -9,10 +9,58 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-wr_status wr_file_stream_open(struct wr_file_stream *s, const char *path, struct wr_io *io,
-                              struct wr_block_pool *pool, struct wr_error *err)
+static void detect(struct wr_file_stream *s, const void *data, size_t bytes)
 {
-    *s = (struct wr_file_stream){ .io = io, .pool = pool, .path = path, .fd = -1 };
+    s->codec = wr_file_codec_of(data, bytes);
+    s->detected = true;
+    if (s->codec != WR_FILE_PLAIN) {
+        s->unpack = wr_unpack_create(s->codec);
+    }
+}
+
+static wr_status shorter(const struct wr_file_stream *s, int64_t start, struct wr_error *err)
+{
+    (void)wr_fail(err, WR_CLASS_FATAL, "%s ends before byte %lld, up to which it was read before",
+                  s->path, (long long)start);
+    wr_error_hint(err, "it was truncated or replaced: put the file back, or give new data under a "
+                       "new name");
+    return WR_FAIL;
+}
+
+/* Makes the stream begin at start, which lies behind origin. */
+static wr_status go_to(struct wr_file_stream *s, int64_t origin, int64_t start,
+                       struct wr_error *err)
+{
+    char head[4];
+    ssize_t got;
+    wr_ensure(s->regular, err, WR_CLASS_FATAL, "%s is not a regular file: it cannot be read from "
+              "byte %lld on", s->path, (long long)start);
+    do {
+        got = pread(s->fd, head, sizeof head, s->base);
+    } while (got < 0 && errno == EINTR);
+    wr_ensure(got >= 0, err, WR_CLASS_FATAL, "cannot read %s: %s", s->path, strerror(errno));
+    detect(s, head, (size_t)got);
+    if (s->codec != WR_FILE_PLAIN) {
+        s->skip_until = start;
+        return WR_OK;
+    }
+    if (start - origin > s->limit - s->base) {
+        return shorter(s, start, err);
+    }
+    s->asked = s->base + (start - origin);
+    s->at_end = s->asked >= s->limit;
+    s->text_bytes = start;
+    return WR_OK;
+}
+
+wr_status wr_file_stream_open(struct wr_file_stream *s, const char *path, int64_t origin,
+                              int64_t start, struct wr_io *io, struct wr_block_pool *pool,
+                              struct wr_error *err)
+{
+    wr_assert(origin >= 0 && start >= origin);
+    *s = (struct wr_file_stream){
+        .io = io, .pool = pool, .path = path, .fd = -1, .text_bytes = origin
+    };
     const bool input = strcmp(path, "-") == 0;
     /* A duplicate, so that closing the stream leaves standard input alone. */
     s->fd = input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
@@ -33,10 +81,13 @@ wr_status wr_file_stream_open(struct wr_file_stream *s, const char *path, struct
         s->base = at > 0 ? at : 0;
         s->asked = s->base;
         s->limit = info.st_size > 0 ? info.st_size : INT64_MAX; /* /proc has files of size 0 */
+        if (start > origin && info.st_size == 0) {
+            return shorter(s, start, err);
+        }
         s->at_end = s->asked >= s->limit;
         (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     }
-    return WR_OK;
+    return start > origin ? go_to(s, origin, start, err) : WR_OK;
 }
 
 /* ---- reading ---- */
@@ -147,16 +198,6 @@ static wr_status read_failed(const struct wr_file_stream *s, struct wr_error *er
     return wr_fail(err, WR_CLASS_FATAL, "cannot read %s: %s", s->path, strerror(s->failed_errno));
 }
 
-static void detect(struct wr_file_stream *s)
-{
-    const struct wr_block *block = s->first;
-    s->codec = wr_file_codec_of(block->data + block->begin, block->end - block->begin);
-    s->detected = true;
-    if (s->codec != WR_FILE_PLAIN) {
-        s->unpack = wr_unpack_create(s->codec);
-    }
-}
-
 static wr_status give(struct wr_file_stream *s, struct wr_block *block, struct wr_block **out)
 {
     block->position = s->text_bytes;
@@ -176,7 +217,7 @@ static wr_status damaged(const struct wr_file_stream *s, struct wr_error *err)
 }
 
 /* Unpacks what has come into the text block; gives it when it is full or the file over. */
-static wr_status next_unpacked(struct wr_file_stream *s, struct wr_block **out,
+static wr_status unpack_block(struct wr_file_stream *s, struct wr_block **out,
                                struct wr_error *err)
 {
     if (s->text == NULL && (s->text = wr_block_take(s->pool)) == NULL) {
@@ -220,6 +261,31 @@ static wr_status next_unpacked(struct wr_file_stream *s, struct wr_block **out,
     return give(s, text, out);
 }
 
+/* The next unpacked block behind what earlier runs gave. */
+static wr_status next_unpacked(struct wr_file_stream *s, struct wr_block **out,
+                               struct wr_error *err)
+{
+    for (;;) {
+        const wr_status status = unpack_block(s, out, err);
+        if (status == WR_END && s->text_bytes < s->skip_until) {
+            return shorter(s, s->skip_until, err);
+        }
+        if (status != WR_OK) {
+            return status;
+        }
+        if (s->text_bytes <= s->skip_until) {
+            wr_block_release(*out);
+            continue;
+        }
+        struct wr_block *block = *out;
+        if (block->position < s->skip_until) {
+            block->begin += (size_t)(s->skip_until - block->position);
+            block->position = s->skip_until;
+        }
+        return WR_OK;
+    }
+}
+
 wr_status wr_file_stream_next(struct wr_file_stream *s, struct wr_block **out,
                               struct wr_error *err)
 {
@@ -234,7 +300,7 @@ wr_status wr_file_stream_next(struct wr_file_stream *s, struct wr_block **out,
         if (!s->first->ready) {
             return WR_AGAIN;
         }
-        detect(s);
+        detect(s, s->first->data + s->first->begin, s->first->end - s->first->begin);
     }
     if (s->codec != WR_FILE_PLAIN) {
         return next_unpacked(s, out, err);

@@ -2,6 +2,8 @@
  *
  * Regular files are read at offsets, several blocks at once, up to the size that they had when
  * opened; pipes and terminals one block after the other.
+ * Positions are bytes of the text, unpacked, from the file's beginning (standard input: see file.c). To
+ * go on at one, a plain file is read from there; a packed one is unpacked from its beginning again.
  * Ownership: of its reader; blocks come from the reader's pools and are given away. Threads: the
  * reader's worker.
  * Invariants:
@@ -35,6 +37,7 @@ struct wr_file_stream {
     int64_t limit;      /* regular: where it ends; INT64_MAX: when a read gives nothing */
     int64_t asked;      /* regular: offset of the next read */
     int64_t text_bytes; /* given away: position of the next block */
+    int64_t skip_until; /* packed: text before this position was given in an earlier run */
     struct wr_block *first; /* queue */
     struct wr_block *last;
     uint32_t queued;
@@ -43,10 +46,11 @@ struct wr_file_stream {
     struct wr_block *text; /* packed: being filled */
 };
 
-/* path (borrowed) "-": standard input. */
+/* path (borrowed) "-": standard input. origin: position of the first byte of text; start: of the
+ * first one to be given (start > origin only of regular files). */
 WR_NODISCARD wr_status wr_file_stream_open(struct wr_file_stream *stream, const char *path,
-                                           struct wr_io *io, struct wr_block_pool *pool,
-                                           struct wr_error *err);
+                                           int64_t origin, int64_t start, struct wr_io *io,
+                                           struct wr_block_pool *pool, struct wr_error *err);
 /* Waits until the loop has let go of its blocks. A zeroed one is fine. */
 void wr_file_stream_close(struct wr_file_stream *stream);
 

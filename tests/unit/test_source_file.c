@@ -397,3 +397,237 @@ Test(source_file, blocks_held_downstream_stop_reading_and_lose_nothing, .fini = 
     harness_end(&h);
     wr_buf_deinit(&b.text);
 }
+
+/* ---- going on ---- */
+
+/* Where a run came to, as a manifest would keep it. */
+struct kept {
+    struct wr_split_start starts[8];
+    char names[8][160];
+    char notes[8][WR_SPLIT_NOTE_BYTES_MAX];
+    uint32_t count;
+};
+
+static void keep_split(struct kept *kept, const struct wr_poll *poll)
+{
+    const uint32_t i = kept->count++;
+    cr_assert_eq(i, poll->split);
+    snprintf(kept->names[i], sizeof kept->names[i], "%s", poll->split_name);
+    snprintf(kept->notes[i], sizeof kept->notes[i], "%s",
+             poll->split_note != NULL ? poll->split_note : "");
+    kept->starts[i] = (struct wr_split_start){
+        kept->names[i], poll->next_position, poll->split_note != NULL ? kept->notes[i] : NULL
+    };
+}
+
+static void resume_at(struct harness *h, const struct kept *kept)
+{
+    h->env.resumed = kept != NULL;
+    h->env.starts = kept != NULL ? kept->starts : NULL;
+    h->env.start_count = kept != NULL ? kept->count : 0;
+}
+
+/* One run of up to polls_max polls with rows (batches of batch_rows), then a crash. text: rows are
+ * appended. Returns whether it came to its end. */
+static bool run_some(const char *format, const char *path, const struct kept *from,
+                     uint32_t batch_rows, uint32_t polls_max, struct wr_buf *text,
+                     struct wr_buf *headers, struct kept *kept)
+{
+    struct harness h;
+    bool finished = false;
+    harness_init(&h);
+    h.env.has_state = true;
+    h.env.batch_rows = batch_rows;
+    resume_at(&h, from);
+    const char *pairs[] = { "path", path, NULL };
+    cr_assert_eq(harness_options(&h, &wr_source_file, format, pairs), WR_OK);
+    cr_assert_eq(harness_start(&h), WR_OK, "%s", h.err.message);
+    kept->count = 0;
+    for (uint32_t with_rows = 0; with_rows < polls_max && !finished;) {
+        struct wr_poll poll = { 0 };
+        cr_assert_eq(h.ops->poll(h.readers[0], h.now, NULL, &poll, &h.err), WR_OK, "%s",
+                     h.err.message);
+        if (poll.kind == WR_POLL_SPLIT_OPENED) {
+            keep_split(kept, &poll);
+        } else if (poll.kind == WR_POLL_SPLIT_HEADER) {
+            wr_buf_printf(headers, "(%.*s)", WR_SLICE_ARG(poll.header));
+        } else if (poll.kind == WR_POLL_NOTHING) {
+            wr_io_turn(h.io, 1000000);
+        } else if (poll.kind == WR_POLL_ROWS) {
+            cr_assert(poll.records->items[0].position >=
+                      kept->starts[poll.split].next_position);
+            for (uint32_t i = 0; i < poll.records->count; i++) {
+                wr_buf_append(text, poll.records->items[i].data, poll.records->items[i].bytes);
+                wr_buf_byte(text, '\n');
+            }
+            kept->starts[poll.split].next_position = poll.next_position;
+            wr_records_release(poll.records);
+            with_rows++;
+        }
+        finished = poll.kind == WR_POLL_FINISHED;
+    }
+    harness_end(&h);
+    return finished;
+}
+
+/* Runs that crash after each polls_max polls give, together, each row once. */
+static void expect_in_parts(const char *format, const char *path, uint32_t batch_rows,
+                            uint32_t polls_max, const char *text, size_t bytes)
+{
+    struct wr_buf seen = { 0 };
+    struct wr_buf headers = { 0 };
+    struct kept kept[2];
+    uint32_t runs = 0;
+    while (!run_some(format, path, runs > 0 ? &kept[(runs + 1) % 2] : NULL, batch_rows, polls_max,
+                     &seen, &headers, &kept[runs % 2])) {
+        runs++;
+        cr_assert(runs < 10000);
+    }
+    cr_assert(runs > 0);
+    cr_assert_eq(seen.bytes, bytes);
+    cr_assert_eq(memcmp(seen.data, text, bytes), 0);
+    cr_assert(strcmp(format, "csv") != 0 || headers.bytes >= (runs + 1) * 3);
+    wr_buf_deinit(&seen);
+    wr_buf_deinit(&headers);
+}
+
+Test(source_file, goes_on_behind_each_line, .fini = remove_directory)
+{
+    const char text[] = "\xef\xbb\xbf""a1\r\n\n\na2\n\"a\n3\"\n\na4";
+    write_file(path_of("f"), text, sizeof text - 1);
+    for (uint32_t rows = 1; rows < 4; rows++) {
+        expect_in_parts("json", path_of("f"), rows, 1, "a1\na2\n\"a\n3\"\na4\n", 15);
+    }
+}
+
+Test(source_file, goes_on_in_csv_with_its_columns_told_again, .fini = remove_directory)
+{
+    const char text[] = "x,y\n1,\"a\nb\"\n\n2,c\n3,d";
+    write_file(path_of("f"), text, sizeof text - 1);
+    expect_in_parts("csv", path_of("f"), 1, 1, "1,\"a\nb\"\n2,c\n3,d\n", 16);
+}
+
+Test(source_file, goes_on_in_big_plain_and_packed_files, .fini = remove_directory)
+{
+    struct big b;
+    make_big(&b, 5 << 20);
+    write_file(path_of("big"), b.text.data, b.text.bytes);
+    expect_in_parts("json", path_of("big"), WR_BATCH_ROWS_MAX, 3, b.text.data, b.text.bytes);
+    gzFile file = gzopen(path_of("big.gz"), "wb1");
+    cr_assert_eq(gzwrite(file, b.text.data, (unsigned)b.text.bytes), (int)b.text.bytes);
+    cr_assert_eq(gzclose(file), Z_OK);
+    expect_in_parts("json", path_of("big.gz"), WR_BATCH_ROWS_MAX, 3, b.text.data, b.text.bytes);
+    struct wr_buf packed = { 0 };
+    char *into = wr_buf_reserve(&packed, ZSTD_compressBound(b.text.bytes));
+    packed.bytes = ZSTD_compress(into, ZSTD_compressBound(b.text.bytes), b.text.data,
+                                 b.text.bytes, 1);
+    write_file(path_of("big.zst"), packed.data, packed.bytes);
+    expect_in_parts("json", path_of("big.zst"), WR_BATCH_ROWS_MAX, 7, b.text.data, b.text.bytes);
+    wr_buf_deinit(&packed);
+    wr_buf_deinit(&b.text);
+}
+
+Test(source_file, what_was_appended_and_new_files_are_read, .fini = remove_directory)
+{
+    struct wr_buf seen = { 0 };
+    struct wr_buf headers = { 0 };
+    struct kept kept, later;
+    write_file(path_of("a"), "1\n2\n", 4);
+    write_file(path_of("c"), "3\n", 2);
+    cr_assert(run_some("json", directory, NULL, 10, 100, &seen, &headers, &kept));
+    cr_assert_str_eq(wr_buf_cstr(&seen), "1\n2\n3\n");
+    seen.bytes = 0;
+    cr_assert(run_some("json", directory, &kept, 10, 100, &seen, &headers, &later));
+    cr_assert_eq(seen.bytes, 0, "all was read before");
+    write_file(path_of("a"), "1\n2\n4\n", 6);
+    write_file(path_of("b"), "5\n", 2);
+    cr_assert_eq(remove(path_of("c")), 0); /* a warning */
+    cr_assert(run_some("json", directory, &kept, 10, 100, &seen, &headers, &later));
+    cr_assert_str_eq(wr_buf_cstr(&seen), "4\n5\n");
+    wr_buf_deinit(&seen);
+    wr_buf_deinit(&headers);
+}
+
+static void expect_no_way_on(const char *format, const char *path, const struct kept *kept,
+                             const char *part)
+{
+    struct harness h;
+    struct outcome o = { 0 };
+    harness_init(&h);
+    h.env.has_state = true;
+    resume_at(&h, kept);
+    const char *pairs[] = { "path", path, NULL };
+    cr_assert_eq(harness_options(&h, &wr_source_file, format, pairs), WR_OK);
+    if (harness_start(&h) == WR_OK) {
+        cr_assert_eq(read_all(&h, &o), WR_FAIL);
+    }
+    cr_assert(strstr(h.err.message, part) != NULL, "%s", h.err.message);
+    cr_assert_not_null(strstr(h.err.hint, "new name"));
+    outcome_deinit(&o);
+    harness_end(&h);
+}
+
+Test(source_file, a_file_that_shrank_or_was_replaced_is_an_error, .fini = remove_directory)
+{
+    struct wr_buf seen = { 0 };
+    struct wr_buf headers = { 0 };
+    struct kept kept;
+    struct big b;
+    make_big(&b, 1 << 20);
+    const char *path = path_of("f");
+    write_file(path, b.text.data, b.text.bytes);
+    cr_assert(run_some("csv", path, NULL, 10, 1000000, &seen, &headers, &kept));
+    cr_assert_eq(kept.starts[0].next_position, (int64_t)b.text.bytes);
+    write_file(path, b.text.data, b.text.bytes / 2);
+    expect_no_way_on("csv", path, &kept, "ends before byte");
+    write_file(path, b.text.data, 100);
+    expect_no_way_on("csv", path, &kept, "is not the file that was read before");
+    write_file(path, "", 0);
+    expect_no_way_on("json", path, &kept, "is not the file that was read before");
+    kept.starts[0].note = NULL;
+    expect_no_way_on("json", path, &kept, "ends before byte");
+    gzFile file = gzopen(path, "wb1");
+    cr_assert_eq(gzwrite(file, b.text.data, 1000), 1000);
+    cr_assert_eq(gzclose(file), Z_OK);
+    expect_no_way_on("json", path, &kept, "ends before byte");
+    wr_buf_deinit(&b.text);
+    wr_buf_deinit(&seen);
+    wr_buf_deinit(&headers);
+}
+
+static void use_as_input(const char *path, int flags)
+{
+    const int fd = open(path, flags);
+    cr_assert(fd >= 0);
+    cr_assert_eq(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+    close(fd);
+}
+
+Test(source_file, redirected_input_goes_on_and_other_input_is_new_data, .fini = remove_directory)
+{
+    struct wr_buf seen = { 0 };
+    struct wr_buf headers = { 0 };
+    struct kept kept, later;
+    write_file(path_of("a"), "1\n2\n3\n", 6);
+    use_as_input(path_of("a"), O_RDONLY);
+    cr_assert(!run_some("json", "-", NULL, 2, 1, &seen, &headers, &kept));
+    cr_assert(run_some("json", "-", &kept, 2, 9, &seen, &headers, &later));
+    cr_assert_str_eq(wr_buf_cstr(&seen), "1\n2\n3\n");
+    write_file(path_of("b"), "4\n5\n", 4);
+    use_as_input(path_of("b"), O_RDONLY);
+    seen.bytes = 0;
+    cr_assert(run_some("json", "-", &later, 2, 9, &seen, &headers, &kept));
+    cr_assert_str_eq(wr_buf_cstr(&seen), "4\n5\n");
+    cr_assert_eq(kept.starts[0].next_position, 10);
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(write(ends[1], "6\n", 2), 2);
+    close(ends[1]);
+    cr_assert_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    seen.bytes = 0;
+    cr_assert(run_some("json", "-", &kept, 2, 9, &seen, &headers, &later));
+    cr_assert_str_eq(wr_buf_cstr(&seen), "6\n");
+    cr_assert_eq(later.starts[0].next_position, 12);
+    wr_buf_deinit(&seen);
+    wr_buf_deinit(&headers);
+}
