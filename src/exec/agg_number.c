@@ -162,10 +162,14 @@ static void integer_save(const struct wr_agg *agg, const uint8_t *row, struct wr
     }
 }
 
-static const char *integer_load(const struct wr_agg *agg, uint8_t *row, const char *from)
+static const char *integer_load(const struct wr_agg *agg, uint8_t *row, const char *from,
+                                const char *end)
 {
     if (!wr_agg_flag(row, agg->bit + 1)) {
         return from;
+    }
+    if ((size_t)(end - from) < sizeof(__int128)) {
+        return NULL;
     }
     char *block = wr_state_alloc(agg->pool, sizeof(__int128));
     memcpy(block, from, sizeof(__int128));

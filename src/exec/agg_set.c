@@ -279,26 +279,48 @@ static void distinct_save(const struct wr_agg *agg, const uint8_t *row, struct w
     }
 }
 
-static const char *distinct_load(const struct wr_agg *agg, uint8_t *row, const char *from)
+/* One value of distinct_save's; NULL: the bytes end too early. */
+static const char *load_value(const struct wr_agg *agg, uint8_t *row, const char *from,
+                              const char *end)
+{
+    char value[16];
+    if ((size_t)(end - from) < agg->width) {
+        return NULL;
+    }
+    memcpy(value, from, agg->width);
+    from += agg->width;
+    if (wr_type_is_view(agg->arg)) {
+        struct wr_view view;
+        memcpy(&view, value, sizeof view);
+        if (view.bytes > WR_VIEW_INLINE_BYTES) {
+            if ((size_t)(end - from) < view.bytes) {
+                return NULL;
+            }
+            view.data = from;
+            from += view.bytes;
+            memcpy(value, &view, sizeof view);
+        }
+    }
+    set_add(agg, row, value);
+    return from;
+}
+
+static const char *distinct_load(const struct wr_agg *agg, uint8_t *row, const char *from,
+                                 const char *end)
 {
     uint32_t count;
+    put_set(agg, row, NULL);
+    if ((size_t)(end - from) < sizeof count) {
+        return NULL;
+    }
     memcpy(&count, from, sizeof count);
     from += sizeof count;
-    put_set(agg, row, NULL);
     for (uint32_t i = 0; i < count; i++) {
-        char value[16];
-        memcpy(value, from, agg->width);
-        from += agg->width;
-        if (wr_type_is_view(agg->arg)) {
-            struct wr_view view;
-            memcpy(&view, value, sizeof view);
-            if (view.bytes > WR_VIEW_INLINE_BYTES) {
-                view.data = from;
-                from += view.bytes;
-                memcpy(value, &view, sizeof view);
-            }
+        from = load_value(agg, row, from, end);
+        if (from == NULL) {
+            distinct_release(agg, row);
+            return NULL;
         }
-        set_add(agg, row, value);
     }
     return from;
 }

@@ -255,16 +255,55 @@ static void hll_save(const struct wr_agg *agg, const uint8_t *row, struct wr_buf
     }
 }
 
-static const char *hll_load(const struct wr_agg *agg, uint8_t *row, const char *from)
+/* Searches must end (empty slots) and registers and ranks lie in their tables. */
+static bool hll_is_sound(const struct hll *hll)
+{
+    if (hll->capacity == REGISTERS) {
+        for (uint32_t i = 0; i < REGISTERS; i++) {
+            if (registers(hll)[i] > RANKS) {
+                return false;
+            }
+        }
+        return true;
+    }
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < hll->capacity; i++) {
+        const uint32_t pair = pairs(hll)[i];
+        if (pair >> 8 >= REGISTERS || (pair & 0xff) > RANKS) {
+            return false;
+        }
+        used += pair != 0;
+    }
+    return used == hll->count && used <= hll->capacity / 4 * 3;
+}
+
+static bool hll_is_capacity(uint32_t capacity)
+{
+    return (capacity & (capacity - 1)) == 0 && capacity >= SPARSE_FIRST &&
+           (capacity <= SPARSE_MAX || capacity == REGISTERS);
+}
+
+static const char *hll_load(const struct wr_agg *agg, uint8_t *row, const char *from,
+                            const char *end)
 {
     struct hll head;
-    memcpy(&head, from, sizeof head);
     put_hll(agg, row, NULL);
+    if ((size_t)(end - from) < sizeof head) {
+        return NULL;
+    }
+    memcpy(&head, from, sizeof head);
     if (head.capacity == 0) {
         return from + sizeof head;
     }
+    if (!hll_is_capacity(head.capacity) || (size_t)(end - from) < hll_bytes(head.capacity)) {
+        return NULL;
+    }
     struct hll *hll = wr_state_alloc(agg->pool, hll_bytes(head.capacity));
     memcpy(hll, from, hll_bytes(head.capacity));
+    if (!hll_is_sound(hll)) {
+        wr_state_free(agg->pool, hll, hll_bytes(head.capacity));
+        return NULL;
+    }
     put_hll(agg, row, hll);
     return from + hll_bytes(head.capacity);
 }
@@ -482,16 +521,37 @@ static void percentile_save(const struct wr_agg *agg, const uint8_t *row, struct
     }
 }
 
-static const char *percentile_load(const struct wr_agg *agg, uint8_t *row, const char *from)
+static bool sketch_is_sound(const struct sketch *sketch)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < sketch->capacity; i++) {
+        used += buckets(sketch)[i].count != 0;
+    }
+    return used == sketch->count && used > 0 && used <= sketch->capacity / 4 * 3;
+}
+
+static const char *percentile_load(const struct wr_agg *agg, uint8_t *row, const char *from,
+                                   const char *end)
 {
     struct sketch head;
-    memcpy(&head, from, sizeof head);
     put_sketch(agg, row, NULL);
+    if ((size_t)(end - from) < sizeof head) {
+        return NULL;
+    }
+    memcpy(&head, from, sizeof head);
     if (head.capacity == 0) {
         return from + sizeof head;
     }
+    if (head.capacity < BUCKETS_FIRST || (head.capacity & (head.capacity - 1)) != 0 ||
+        (size_t)(end - from) < sketch_bytes(head.capacity)) {
+        return NULL;
+    }
     struct sketch *sketch = wr_state_alloc(agg->pool, sketch_bytes(head.capacity));
     memcpy(sketch, from, sketch_bytes(head.capacity));
+    if (!sketch_is_sound(sketch)) {
+        wr_state_free(agg->pool, sketch, sketch_bytes(head.capacity));
+        return NULL;
+    }
     put_sketch(agg, row, sketch);
     return from + sketch_bytes(head.capacity);
 }

@@ -222,11 +222,15 @@ static void view_save(const uint8_t *at, struct wr_buf *into)
     }
 }
 
-static const char *view_load(const struct wr_agg *agg, uint8_t *at, const char *from)
+static const char *view_load(const struct wr_agg *agg, uint8_t *at, const char *from,
+                             const char *end)
 {
     struct wr_view view = LOAD(struct wr_view, at);
     if (view.bytes <= WR_VIEW_INLINE_BYTES) {
         return from;
+    }
+    if ((size_t)(end - from) < view.bytes) {
+        return NULL;
     }
     view.data = from;
     view_put(agg, at, view);
@@ -285,9 +289,10 @@ static void extreme_view_save(const struct wr_agg *agg, const uint8_t *row, stru
     view_save(row + agg->offset, into);
 }
 
-static const char *extreme_view_load(const struct wr_agg *agg, uint8_t *row, const char *from)
+static const char *extreme_view_load(const struct wr_agg *agg, uint8_t *row, const char *from,
+                                     const char *end)
 {
-    return view_load(agg, row + agg->offset, from);
+    return view_load(agg, row + agg->offset, from, end);
 }
 
 const struct wr_agg_ops wr_agg_extreme_view_ops = { extreme_view_update,  extreme_view_merge,
@@ -420,10 +425,11 @@ static void edge_save(const struct wr_agg *agg, const uint8_t *row, struct wr_bu
     }
 }
 
-static const char *edge_load(const struct wr_agg *agg, uint8_t *row, const char *from)
+static const char *edge_load(const struct wr_agg *agg, uint8_t *row, const char *from,
+                             const char *end)
 {
     return wr_type_is_view(agg->arg)
-               ? view_load(agg, row + agg->offset + sizeof(struct place), from)
+               ? view_load(agg, row + agg->offset + sizeof(struct place), from, end)
                : from;
 }
 

@@ -132,6 +132,7 @@ wr_status wr_exec_create(struct wr_exec **out, const struct wr_plan *plan,
 {
     wr_assert(config->workers >= 1 && config->workers <= WR_WORKERS_MAX);
     wr_assert(config->worker < config->workers);
+    wr_assert(!config->snapshots || host->snapshot != NULL);
     wr_assert(config->batch_rows >= 1 && config->batch_rows <= WR_BATCH_ROWS_MAX);
     struct wr_exec *exec = wr_calloc(1, sizeof *exec);
     *out = NULL;
@@ -189,6 +190,7 @@ void wr_exec_destroy(struct wr_exec *exec)
     free(exec->ops);
     free(exec->sinks);
     free(exec->exchange_ops);
+    free(exec->log.items);
     free(exec->dead_rows);
     free(exec);
 }
@@ -203,6 +205,11 @@ static struct wr_ledger_counts *counts_of(struct wr_exec *exec, uint32_t sink)
         s->counts = exec->host.ledger(exec->host.ctx, sink, origin->source, origin->split);
     }
     return s->counts;
+}
+
+static inline bool is_muted(const struct wr_exec *exec, uint32_t sink)
+{
+    return __builtin_expect(exec->muted != NULL, 0) && exec->muted[sink];
 }
 
 static void add_outcome(struct wr_ledger_counts *counts, enum wr_outcome outcome, uint64_t rows)
@@ -228,6 +235,9 @@ static void count_for(struct wr_exec *exec, uint32_t sink, const uint32_t *rows,
                       enum wr_outcome outcome)
 {
     struct wr_exec_sink *s = &exec->sinks[sink];
+    if (is_muted(exec, sink)) {
+        return;
+    }
     if (s->marks == NULL) {
         add_outcome(counts_of(exec, sink), outcome, count);
         return;
@@ -252,6 +262,9 @@ void wr_exec_count_partly_late(struct wr_exec *exec, const struct wr_op *op, uin
 {
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
         struct wr_exec_sink *s = &exec->sinks[op->sinks_below[i]];
+        if (is_muted(exec, op->sinks_below[i])) {
+            continue;
+        }
         if (s->marks == NULL) {
             counts_of(exec, op->sinks_below[i])->partly_late++;
         } else {
@@ -286,7 +299,10 @@ void wr_exec_late(struct wr_exec *exec, const struct wr_op *op, uint32_t row, in
 {
     wr_exec_count(exec, op, exec->source_batch, &row, 1, WR_ROW_LATE);
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
-        exec->host.late(exec->host.ctx, op->sinks_below[i], exec->source_batch, row, lateness_us);
+        if (!is_muted(exec, op->sinks_below[i])) {
+            exec->host.late(exec->host.ctx, op->sinks_below[i], exec->source_batch, row,
+                            lateness_us);
+        }
     }
 }
 
@@ -296,8 +312,10 @@ void wr_exec_fault(struct wr_exec *exec, const struct wr_op *op, const struct wr
     const bool result = batch->origin.source == UINT32_MAX;
     wr_exec_count(exec, op, batch, &row, 1, WR_ROW_DEAD);
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
-        exec->host.fault(exec->host.ctx, op->sinks_below[i], result ? batch : exec->source_batch,
-                         row, message, field);
+        if (result || !is_muted(exec, op->sinks_below[i])) {
+            exec->host.fault(exec->host.ctx, op->sinks_below[i],
+                             result ? batch : exec->source_batch, row, message, field);
+        }
     }
 }
 
@@ -338,8 +356,41 @@ static void op_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *bat
     }
 }
 
+/* Source rows while some sinks are muted: only to those that are not, and to operators that feed one. */
+static void deliver_unmuted(struct wr_exec *exec, struct wr_op *op, struct wr_batch *batch)
+{
+    uint32_t uses = 0;
+    for (uint32_t i = 0; i < op->node->sink_count; i++) {
+        uses += !exec->muted[op->node->sinks[i]];
+    }
+    for (uint32_t i = 0; i < op->edge_count; i++) {
+        uses += !exec->ops[op->edges[i].op].muted;
+    }
+    if (uses == 0 || wr_batch_live(batch) == 0) {
+        wr_batch_release(batch);
+        return;
+    }
+    batch->refs += uses - 1;
+    for (uint32_t i = 0; i < op->node->sink_count; i++) {
+        const uint32_t sink = op->node->sinks[i];
+        if (!exec->muted[sink]) {
+            count_for(exec, sink, batch->sel, wr_batch_live(batch), WR_ROW_PASSED);
+            exec->host.emit(exec->host.ctx, sink, batch);
+        }
+    }
+    for (uint32_t i = 0; i < op->edge_count; i++) {
+        if (!exec->ops[op->edges[i].op].muted) {
+            op_push(exec, &exec->ops[op->edges[i].op], batch);
+        }
+    }
+}
+
 void wr_exec_deliver(struct wr_exec *exec, struct wr_op *op, struct wr_batch *batch)
 {
+    if (__builtin_expect(exec->muted != NULL, 0) && batch->origin.source != UINT32_MAX) {
+        deliver_unmuted(exec, op, batch);
+        return;
+    }
     const uint32_t sinks = op->node->sink_count;
     const uint32_t uses = sinks + op->edge_count;
     if (uses == 0 || wr_batch_live(batch) == 0) {
@@ -356,6 +407,18 @@ void wr_exec_deliver(struct wr_exec *exec, struct wr_op *op, struct wr_batch *ba
     }
     for (uint32_t i = 0; i < op->edge_count; i++) {
         op_push(exec, &exec->ops[op->edges[i].op], batch);
+    }
+}
+
+void wr_exec_mute(struct wr_exec *exec, const bool *muted)
+{
+    exec->muted = muted;
+    for (uint32_t n = 0; n < exec->plan->node_count; n++) {
+        struct wr_op *op = &exec->ops[n];
+        op->muted = muted != NULL;
+        for (uint32_t i = 0; i < op->sink_below_count && op->muted; i++) {
+            op->muted = muted[op->sinks_below[i]];
+        }
     }
 }
 
@@ -448,13 +511,11 @@ void wr_exec_receive(struct wr_exec *exec, uint32_t from, const struct wr_exchan
     }
 }
 
+/* Sends what this worker has gathered for others, and the barrier behind it. */
 static void pass_barrier(struct wr_window *window, uint64_t epoch)
 {
     struct wr_exec *exec = window->exec;
     window->aligned = 0;
-    if (exec->config.workers == 1) {
-        return;
-    }
     wr_window_send(window, WR_TIME_MAX);
     const struct wr_exchange_message message = { .kind = WR_EXCHANGE_BARRIER,
                                                  .exchange = window->plan->exchange,
@@ -466,12 +527,29 @@ static void pass_barrier(struct wr_window *window, uint64_t epoch)
     }
 }
 
+/* All rows before the cut have come to this window. */
+static void cut(struct wr_exec *exec, struct wr_window *window, uint64_t epoch)
+{
+    const uint32_t node = window->op->node->index;
+    const uint32_t *every = exec->config.snapshot_every;
+    if (exec->config.snapshots &&
+        (exec->final || every == NULL || every[node] <= 1 || epoch % every[node] == 0)) {
+        wr_window_cut(window, epoch);
+    }
+}
+
 void wr_exec_barrier(struct wr_exec *exec, uint64_t epoch, bool final, struct wr_time now)
 {
     exec->now = now;
+    exec->final = final;
     for (uint32_t n = 0; n < exec->plan->node_count; n++) {
         struct wr_window *window = exec->ops[n].window;
-        if (window != NULL && window->upstream_windows == 0) {
+        if (window == NULL) {
+            continue;
+        }
+        if (exec->config.workers == 1) {
+            cut(exec, window, epoch); /* inner windows have smaller indexes: plan.h (1) */
+        } else if (window->upstream_windows == 0) {
             pass_barrier(window, epoch);
         }
     }
@@ -493,8 +571,68 @@ static void tell_downstream(struct wr_exec *exec, const struct wr_op *op, uint64
 void wr_exec_barrier_aligned(struct wr_exec *exec, uint32_t exchange, uint64_t epoch,
                              struct wr_time now)
 {
+    if (exec->config.workers == 1) {
+        return; /* wr_exec_barrier has done it all */
+    }
+    struct wr_op *op = &exec->ops[exec->exchange_ops[exchange]];
     exec->now = now;
-    tell_downstream(exec, &exec->ops[exec->exchange_ops[exchange]], epoch);
+    cut(exec, op->window, epoch);
+    tell_downstream(exec, op, epoch);
+}
+
+/* ---- snapshots ---- */
+
+static struct wr_window *window_of(const struct wr_exec *exec, uint32_t node)
+{
+    return node < exec->plan->node_count ? exec->ops[node].window : NULL;
+}
+
+int64_t wr_exec_node_watermark(const struct wr_exec *exec, uint32_t node)
+{
+    const struct wr_window *window = window_of(exec, node);
+    return window != NULL ? window->snapshot.watermark_us : WR_TIME_MIN;
+}
+
+uint64_t wr_exec_snapshot_base(const struct wr_exec *exec)
+{
+    uint64_t base = UINT64_MAX;
+    for (uint32_t n = 0; n < exec->plan->node_count; n++) {
+        if (exec->ops[n].window != NULL) {
+            const uint64_t epoch = wr_window_snapshot_base(exec->ops[n].window);
+            base = epoch < base ? epoch : base;
+        }
+    }
+    return base;
+}
+
+bool wr_exec_snapshot_needed(const struct wr_exec *exec, uint64_t epoch)
+{
+    for (uint32_t n = 0; n < exec->plan->node_count; n++) {
+        if (exec->ops[n].window != NULL &&
+            wr_window_snapshot_needed(exec->ops[n].window, epoch)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+wr_status wr_exec_restore(struct wr_exec *exec, uint32_t node, uint64_t epoch, const void *records,
+                          size_t bytes, struct wr_error *err)
+{
+    struct wr_window *window = window_of(exec, node);
+    wr_ensure(window != NULL, err, WR_CLASS_FATAL, "snapshot of node %u, which keeps no state",
+              node);
+    wr_ensure(epoch > 0 && epoch < UINT64_MAX, err, WR_CLASS_FATAL,
+              "snapshot of \"%s\": an epoch that cannot be", window->op->node->name);
+    return wr_window_restore(window, epoch, records, bytes, err);
+}
+
+void wr_exec_restored(struct wr_exec *exec, uint32_t node, int64_t watermark_us)
+{
+    struct wr_window *window = window_of(exec, node);
+    if (window != NULL) {
+        wr_window_restored(window, watermark_us);
+    }
 }
 
 /* ---- figures ---- */

@@ -33,6 +33,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/status.h"
 #include "batch/batch.h"
 #include "obs/ledger.h"
 #include "plan/plan.h"
@@ -111,6 +112,9 @@ void wr_exec_barrier_aligned(struct wr_exec *exec, uint32_t exchange, uint64_t e
 int64_t wr_exec_node_watermark(const struct wr_exec *exec, uint32_t node);
 /* The oldest epoch whose records this worker's state still needs; UINT64_MAX: none. */
 uint64_t wr_exec_snapshot_base(const struct wr_exec *exec);
+/* Finer: does this worker's state, as of its last barrier, need records of that epoch? A HOP with long windows keeps a few old epochs; those
+ * between may go. An epoch's object can be deleted when no worker needs it. */
+bool wr_exec_snapshot_needed(const struct wr_exec *exec, uint64_t epoch);
 
 /* Restoring, before the first push: for each node that has state, its records in epoch order (of all workers of the past; this one
  * takes the keys of its shards), then wr_exec_restored. epoch: whose snapshot the records are of. WR_FAIL: they do not fit the node (FATAL). */

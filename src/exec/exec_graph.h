@@ -5,6 +5,7 @@
 
 #include "exec/eval.h"
 #include "exec/exec.h"
+#include "exec/window_snapshot.h"
 
 struct wr_window;
 
@@ -20,6 +21,7 @@ struct wr_op {
     uint32_t edge_count;
     uint32_t *sinks_below; /* all sinks that rows of this node can reach */
     uint32_t sink_below_count;
+    bool muted;            /* all of them are, for the rows being pushed */
     int64_t *watermarks;   /* per input; SCAN: one */
     int64_t watermark_us;  /* forwarded */
     struct wr_batch_pool *pool; /* derived or result batches; NULL for SCAN and UNION */
@@ -49,6 +51,9 @@ struct wr_exec {
     struct wr_batch *source_batch; /* being pushed; late rows and dead letters are shown in it */
     struct wr_eval_faults faults;  /* scratch */
     uint32_t *dead_rows;           /* scratch: WR_BATCH_ROWS_MAX */
+    const bool *muted;             /* sinks that have had the rows being pushed; NULL: none */
+    bool final;                    /* of the barrier at hand */
+    struct wr_snapshot_log log;
     struct wr_time now;
     int64_t trigger_ingest_us;     /* arrival of the event that moved the watermark last */
 };

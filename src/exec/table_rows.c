@@ -70,7 +70,8 @@ static uint32_t fitting_log2(uint32_t rows)
 static void count_bytes(struct wr_table *table)
 {
     size_t bytes = table->chunk_count * chunk_bytes(table->shape) +
-                   table->chunk_capacity * sizeof(uint8_t *) + table->texts.held_bytes;
+                   table->chunk_capacity * sizeof(uint8_t *) + table->texts.held_bytes +
+                   table->dirty_words * sizeof(uint64_t);
     if (table->index != NULL) {
         bytes += (size_t)4 << table->index_log2;
     }
@@ -99,6 +100,7 @@ void wr_table_empty(struct wr_table *table)
         shape->first_log2 = shape->presize ? fitting_log2(table->rows) : INDEX_LOG2_FIRST;
         list_give(&shape->free_index[table->index_log2], table->index);
     }
+    wr_table_unmark_all(table);
     table->chunk_count = 0;
     table->index = NULL;
     table->index_log2 = 0;
@@ -118,6 +120,7 @@ void wr_table_deinit(struct wr_table *table)
     wr_table_empty(table);
     table->shape->bytes -= table->counted_bytes;
     free(table->chunks);
+    free(table->dirty);
     wr_arena_deinit(&table->texts);
     memset(table, 0, sizeof *table);
 }
@@ -269,6 +272,40 @@ static void index_grow(struct wr_table *table)
     }
 }
 
+/* An eighth more at a time: doubling would cost more than the bits themselves. */
+static void dirty_grow(struct wr_table *table)
+{
+    const uint32_t words = table->dirty_words + table->dirty_words / 8 + 2;
+    table->dirty = wr_realloc(table->dirty, words * sizeof *table->dirty);
+    memset(table->dirty + table->dirty_words, 0,
+           (words - table->dirty_words) * sizeof *table->dirty);
+    table->dirty_words = words;
+}
+
+uint32_t wr_table_next_marked(const struct wr_table *table, uint32_t number)
+{
+    const uint32_t words = (uint32_t)(((uint64_t)table->rows + 63) / 64);
+    uint32_t word = number >> 6;
+    if (table->dirty == NULL || word >= words) {
+        return UINT32_MAX;
+    }
+    uint64_t bits = table->dirty[word] & (UINT64_MAX << (number & 63));
+    while (bits == 0) {
+        if (++word == words) {
+            return UINT32_MAX;
+        }
+        bits = table->dirty[word];
+    }
+    return word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
+void wr_table_unmark_all(struct wr_table *table)
+{
+    if (table->dirty != NULL) {
+        memset(table->dirty, 0, ((size_t)table->rows + 63) / 64 * sizeof *table->dirty);
+    }
+}
+
 static uint32_t row_take(struct wr_table *table)
 {
     struct wr_table_shape *shape = table->shape;
@@ -315,6 +352,10 @@ uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint
         index_grow(table);
     }
     const uint32_t taken = row_take(table);
+    if (table->tracked && taken >> 6 >= table->dirty_words) {
+        dirty_grow(table);
+    }
+    wr_table_mark(table, taken);
     index_put(table, hash, taken);
     table->live++;
     shape->live++;
@@ -372,6 +413,9 @@ void wr_table_remove(struct wr_table *table, uint32_t number)
                 wr_state_free(shape->pool, (void *)(uintptr_t)view.data, view.bytes);
             }
         }
+    }
+    if (table->dirty != NULL) {
+        table->dirty[number >> 6] &= ~(UINT64_C(1) << (number & 63));
     }
     wr_store_u64(row, REMOVED);
     memcpy(row + 8, &table->free_row, 4);

@@ -16,6 +16,7 @@
  *   (1) row pointers stay valid until the row is removed or the table is emptied
  *   (2) the index has empty slots (at least one of eight), and its row numbers are unique
  *   (3) a new row is zero after its key: zero is the empty state of every aggregate
+ *   (4) in a tracked table each row that was made, found or marked since its bit was last cleared has its bit set
  */
 #ifndef WR_EXEC_TABLE_ROWS_H
 #define WR_EXEC_TABLE_ROWS_H
@@ -53,6 +54,9 @@ struct wr_table {
     uint32_t index_log2;
     uint32_t rows;        /* row numbers given out, removed ones included */
     uint32_t live;
+    bool tracked;         /* rows' changes are noted, for snapshots */
+    uint32_t dirty_words; /* allocated */
+    uint64_t *dirty;      /* a bit per row number; NULL: not tracked, or no row yet */
     uint32_t free_row;    /* head of the removed rows' list: row number + 1, 0 = none */
     struct wr_arena texts;
     size_t counted_bytes; /* of shape->bytes */
@@ -158,13 +162,30 @@ static inline bool wr_table_key_equal(const struct wr_table_shape *shape, const 
     return wr_table_key_equal_of(shape->view_count, shape->key_words, shape, row, image);
 }
 
-/* The row of a key, or NULL. number (may be NULL) gets its row number. */
+/* Notes that a row has changed: a no-op where nobody asks. */
+static inline void wr_table_mark(const struct wr_table *table, uint32_t number)
+{
+    if (table->dirty != NULL) {
+        table->dirty[number >> 6] |= UINT64_C(1) << (number & 63);
+    }
+}
+
+static inline bool wr_table_is_marked(const struct wr_table *table, uint32_t number)
+{
+    return table->dirty != NULL && ((table->dirty[number >> 6] >> (number & 63)) & 1) != 0;
+}
+
+/* The first marked row at or after number; UINT32_MAX: none. */
+uint32_t wr_table_next_marked(const struct wr_table *table, uint32_t number);
+void wr_table_unmark_all(struct wr_table *table);
+
+/* The row of a key, or NULL; not marked. number (may be NULL) gets its row number. */
 uint8_t *wr_table_find(const struct wr_table *table, const uint64_t *image, uint64_t hash,
                        uint32_t *number);
 uint8_t *wr_table_insert_new(struct wr_table *table, const uint64_t *image, uint64_t hash,
                              uint32_t *number);
 
-/* The row of a key, made when there is none (*made; the state is zero then). */
+/* The row of a key, made when there is none (*made; the state is zero then), and marked. */
 static inline uint8_t *wr_table_get(struct wr_table *table, const uint64_t *image, uint64_t hash,
                                     bool *made)
 {
@@ -183,6 +204,7 @@ static inline uint8_t *wr_table_get(struct wr_table *table, const uint64_t *imag
             if ((entry & ~mask) == tag) {
                 uint8_t *row = wr_table_row(table, (entry & mask) - 1);
                 if (wr_table_key_equal(table->shape, row, image)) {
+                    wr_table_mark(table, (entry & mask) - 1);
                     return row;
                 }
             }

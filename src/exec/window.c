@@ -59,6 +59,10 @@ wr_status wr_window_create(struct wr_exec *exec, struct wr_op *op, struct wr_err
     }
     w->local_wm = WR_TIME_MIN;
     w->ready_wm = WR_TIME_MIN;
+    w->finite_wm = WR_TIME_MIN;
+    w->newest_us = WR_TIME_MIN;
+    w->snapshot.watermark_us = WR_TIME_MIN;
+    w->emission.order = INT64_MIN;
     for (uint32_t i = 0; i < WR_WORKERS_MAX; i++) {
         w->peer_wm[i] = WR_TIME_MIN;
     }
@@ -66,6 +70,9 @@ wr_status wr_window_create(struct wr_exec *exec, struct wr_op *op, struct wr_err
     scratch_create(w);
     wr_table_init(&w->local.sessions, &w->shape);
     wr_table_init(&w->owned.sessions, &w->shape);
+    w->owned.tracked = exec->config.snapshots;
+    w->owned.sessions.tracked = exec->config.snapshots;
+    w->blob_row = wr_calloc(1, w->shape.stride + 16);
     if (w->plan->kind == WR_WINDOW_HOP) {
         wr_hop_init(w);
     }
@@ -83,6 +90,8 @@ void wr_window_destroy(struct wr_window *w)
     wr_side_deinit(w, &w->local);
     wr_side_deinit(w, &w->owned);
     wr_window_exchange_destroy(w);
+    wr_window_snapshot_deinit(w);
+    free(w->blob_row);
     for (uint32_t k = 0; k < w->key_count; k++) {
         wr_eval_destroy(w->keys[k].in.eval);
     }
@@ -149,6 +158,11 @@ static int64_t saturating_sub(int64_t a, int64_t b)
     return __builtin_sub_overflow(a, b, &result) ? WR_TIME_MIN : result;
 }
 
+int64_t wr_window_limit_us(const struct wr_window *w, int64_t watermark_us)
+{
+    return saturating_sub(watermark_us, w->plan->lateness_us);
+}
+
 void wr_window_refresh(struct wr_window *w)
 {
     int64_t ready = w->local_wm;
@@ -159,6 +173,7 @@ void wr_window_refresh(struct wr_window *w)
     }
     if (ready > w->ready_wm) {
         w->ready_wm = ready;
+        w->finite_wm = ready < WR_TIME_MAX ? ready : w->finite_wm;
     }
 }
 
@@ -188,6 +203,7 @@ static bool step_cells(struct wr_window *w, int64_t limit, uint32_t *budget)
         }
         const int64_t start =
             w->plan->kind == WR_WINDOW_INHERIT ? cell->sub : end - w->size_us;
+        w->newest_us = end; /* cells are sorted by it */
         for (; w->emission.row < cell->table.rows; w->emission.row++) {
             if (*budget == 0) {
                 return true;
@@ -205,7 +221,9 @@ static bool step_cells(struct wr_window *w, int64_t limit, uint32_t *budget)
 
 static void emit_session(struct wr_window *w, int64_t start, int64_t last, uint8_t *row)
 {
-    wr_window_emit(w, start, last + w->size_us, row);
+    const int64_t end = last + w->size_us;
+    w->newest_us = end > w->newest_us ? end : w->newest_us;
+    wr_window_emit(w, start, end, row);
 }
 
 bool wr_window_step(struct wr_window *w, uint32_t *budget)
@@ -213,7 +231,7 @@ bool wr_window_step(struct wr_window *w, uint32_t *budget)
     if (w->ready_wm == w->op->watermark_us && !w->emission.open) {
         return false;
     }
-    const int64_t limit = saturating_sub(w->ready_wm, w->plan->lateness_us);
+    const int64_t limit = wr_window_limit_us(w, w->ready_wm);
     bool more = false;
     switch (w->plan->kind) {
     case WR_WINDOW_TUMBLE:

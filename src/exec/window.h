@@ -18,6 +18,7 @@
 #include "exec/agg.h"
 #include "exec/exec_graph.h"
 #include "exec/table_rows.h"
+#include "exec/window_snapshot.h"
 
 #define WR_CELL_CACHE 64u
 
@@ -41,6 +42,7 @@ struct wr_cell {
     int64_t order;
     int64_t sub;
     struct wr_table table;
+    struct wr_sweep sweep; /* `owned`: of its records in snapshots */
 };
 
 struct wr_cell_queue {
@@ -60,7 +62,9 @@ struct wr_side {
     struct wr_cell *cache[WR_CELL_CACHE]; /* by the low bits of sub and order; may be NULL */
     struct wr_cell *spare[WR_CELL_CACHE]; /* emptied cells, kept with their memory */
     uint32_t spare_count;
+    bool tracked; /* `owned` with snapshots: tables note what changes */
     struct wr_table sessions;
+    struct wr_sweep sweep; /* of sessions */
     struct wr_session_due *due; /* binary heap by time */
     uint32_t due_count;
     uint32_t due_capacity;
@@ -97,7 +101,7 @@ struct wr_hop {
 struct wr_window_emission {
     bool open;        /* more rows wait for a budget */
     bool inside;      /* HOP: `running` stands for window `order`, whose rows are being emitted */
-    int64_t order;    /* HOP: the window at hand, or the last one */
+    int64_t order;    /* HOP: the window at hand, or the last one; INT64_MIN: none yet */
     uint32_t row;     /* next row */
     struct wr_batch *out; /* results, being filled */
     uint32_t *good;       /* rows of out without an error */
@@ -138,12 +142,15 @@ struct wr_window {
     int64_t local_wm;  /* of this worker's rows, hold_us taken off */
     int64_t peer_wm[WR_WORKERS_MAX];
     int64_t ready_wm;  /* minimum of all: what may be emitted */
+    int64_t finite_wm; /* the last one before the end of the input */
+    int64_t newest_us; /* end of the newest window that was emitted; WR_TIME_MIN: none */
     int64_t reach_us; /* how much older than an input row's time the source rows behind it may be;
                          WR_TIME_MAX: unknown */
     uint32_t upstream_windows;
     uint32_t aligned;  /* of them, in the epoch at hand */
     struct wr_batch_pool *exchange_pool;
     struct wr_batch **outgoing; /* per worker, being filled */
+    struct wr_window_snapshot snapshot;
     struct wr_buf blob;
     uint64_t *blob_row; /* scratch: an aligned copy of a row */
 
@@ -170,9 +177,29 @@ int64_t wr_window_oldest_us(const struct wr_window *window); /* exec.h, wr_exec_
 uint64_t wr_window_open_keys(const struct wr_window *window);
 uint64_t wr_window_state_bytes(const struct wr_window *window);
 
+/* When results may leave at a watermark of `limit`: nothing else is open after the emission. */
+int64_t wr_window_limit_us(const struct wr_window *window, int64_t watermark_us);
+
+/* window_restore.c: exec.h, wr_exec_restore and wr_exec_restored. */
+wr_status wr_window_restore(struct wr_window *window, uint64_t epoch, const void *records,
+                            size_t bytes, struct wr_error *err);
+void wr_window_restored(struct wr_window *window, int64_t watermark_us);
+
+/* window_blob.c: a row as bytes. load: in blob_row, views lie in the blob and blocks are the row's own; NULL: the
+ * bytes are not a row of this window. */
+void wr_window_save_row(struct wr_window *window, const uint8_t *row, struct wr_buf *into);
+/* into's states become row's, blocks and all; what into had must have been released. */
+void wr_window_take_states(const struct wr_window *window, uint8_t *into, const uint8_t *row);
+uint8_t *wr_window_load_row(struct wr_window *window, const char *blob, size_t bytes);
+
 /* window_judge.c: which rows count, and in which cells. Narrows window->rows, makes window->runs;
  * returns the count. */
 uint32_t wr_window_judge(struct wr_window *window, const struct wr_batch *batch, uint32_t count);
+
+/* HOP, TUMBLE: the last window that has closed at limit; the first and the last one that a slice lies in. */
+int64_t wr_window_last_closed(const struct wr_window *window, int64_t limit);
+int64_t wr_window_first_of_slice(const struct wr_window *window, int64_t slice);
+int64_t wr_window_last_of_slice(const struct wr_window *window, int64_t slice);
 
 /* window_key.c */
 wr_status wr_window_layout(struct wr_window *window, struct wr_error *err);
@@ -211,6 +238,12 @@ bool wr_session_close(struct wr_window *window, struct wr_side *side, int64_t li
                       uint32_t *budget,
                       void (*close)(struct wr_window *window, int64_t start, int64_t last,
                                     uint8_t *row));
+const uint8_t *wr_session_next(const uint8_t *session, int64_t *start, int64_t *last); /* of its key */
+/* Restoring: forgets the key's sessions and puts one of its own in their place, or adds a further one; the row's states are
+ * taken over. due times are set by wr_session_restored, which drops those that end at or before limit. */
+void wr_session_put(struct wr_window *window, int64_t start, int64_t last, const uint8_t *row,
+                    bool first);
+void wr_session_restored(struct wr_window *window, int64_t limit);
 void wr_session_deinit(struct wr_window *window, struct wr_side *side);
 
 /* window_emit.c: one result row; keys and states of row. */

@@ -86,7 +86,9 @@ struct wr_cell *wr_cell_get(struct wr_window *w, struct wr_side *side, int64_t o
     } else {
         cell = wr_calloc(1, sizeof *cell);
         wr_table_init(&cell->table, &w->shape);
+        cell->table.tracked = side->tracked;
     }
+    cell->sweep = (struct wr_sweep){ 0 };
     cell->order = order;
     cell->sub = sub;
     wr_queue_insert(queue, cell, false);

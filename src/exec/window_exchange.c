@@ -1,8 +1,8 @@
 /* window_exchange.c: partial states on their way to the worker that owns their key.
  *
  * An exchange batch has three columns: what says where the partial belongs (order and sub of a
- * cell, or start and last of a session) and the row itself as one self-contained run of bytes: the
- * row from its key on, then what its views and states keep elsewhere, in order (agg.h, save).
+ * cell, or start and last of a session) and the row itself as one self-contained run of bytes
+ * (window_blob.c).
  * Invariant (1): a worker's watermark is announced after all partials that it releases.
  */
 #include "exec/window.h"
@@ -23,7 +23,6 @@ wr_status wr_window_exchange_create(struct wr_window *w, struct wr_error *err)
     w->exchange_pool =
         wr_batch_pool_create(&exchange_schema, w->exec->config.batch_rows, 64);
     w->outgoing = wr_calloc(w->exec->config.workers, sizeof(*w->outgoing));
-    w->blob_row = wr_calloc(1, w->shape.stride + 16);
     return WR_OK;
 }
 
@@ -33,7 +32,6 @@ void wr_window_exchange_destroy(struct wr_window *w)
         wr_batch_release(w->outgoing[i]);
     }
     free(w->outgoing);
-    free(w->blob_row);
     wr_buf_deinit(&w->blob);
     wr_batch_pool_destroy(w->exchange_pool);
 }
@@ -53,26 +51,6 @@ static void send_batch(struct wr_window *w, uint32_t to)
     w->exec->host.send(w->exec->host.ctx, to, &message);
 }
 
-static void save_row(struct wr_window *w, const uint8_t *row)
-{
-    w->blob.bytes = 0;
-    const uint32_t offset = w->shape.key_offset;
-    wr_buf_append(&w->blob, row + offset, w->shape.stride - offset);
-    for (uint32_t v = 0; v < w->shape.view_count; v++) {
-        struct wr_view view;
-        memcpy(&view, row + offset + 16 * (size_t)v, sizeof view);
-        if (view.bytes > WR_VIEW_INLINE_BYTES) {
-            wr_buf_append(&w->blob, view.data, view.bytes);
-        }
-    }
-    for (uint32_t a = 0; a < w->aggs.count; a++) {
-        const struct wr_agg *agg = &w->aggs.items[a];
-        if (agg->ops->save != NULL) {
-            agg->ops->save(agg, row, &w->blob);
-        }
-    }
-}
-
 static void send_row(struct wr_window *w, uint32_t to, int64_t order, int64_t sub,
                      const uint8_t *row)
 {
@@ -81,7 +59,8 @@ static void send_row(struct wr_window *w, uint32_t to, int64_t order, int64_t su
         w->outgoing[to]->origin.source = UINT32_MAX;
     }
     struct wr_batch *batch = w->outgoing[to];
-    save_row(w, row);
+    w->blob.bytes = 0;
+    wr_window_save_row(w, row, &w->blob);
     char *bytes = wr_arena_alloc(&batch->arena, w->blob.bytes + 1);
     memcpy(bytes, w->blob.data, w->blob.bytes);
     const uint32_t at = batch->rows++;
@@ -180,42 +159,15 @@ void wr_window_announce(struct wr_window *w, int64_t watermark_us)
 
 /* ---- receiving ---- */
 
-/* Rebuilds a row in w->blob_row whose views lie in the batch and whose blocks are our own. */
-static uint8_t *load_row(struct wr_window *w, const struct wr_view *blob)
-{
-    uint8_t *row = (uint8_t *)w->blob_row;
-    const uint32_t offset = w->shape.key_offset;
-    const char *from = wr_view_data(blob);
-    const char *end = from + blob->bytes;
-    memset(row, 0, w->shape.stride + 16);
-    memcpy(row + offset, from, w->shape.stride - offset);
-    from += w->shape.stride - offset;
-    for (uint32_t v = 0; v < w->shape.view_count; v++) {
-        struct wr_view view;
-        memcpy(&view, row + offset + 16 * (size_t)v, sizeof view);
-        if (view.bytes > WR_VIEW_INLINE_BYTES) {
-            view.data = from;
-            memcpy(row + offset + 16 * (size_t)v, &view, sizeof view);
-            from += view.bytes;
-        }
-    }
-    for (uint32_t a = 0; a < w->aggs.count; a++) {
-        const struct wr_agg *agg = &w->aggs.items[a];
-        if (agg->ops->load != NULL) {
-            from = agg->ops->load(agg, row, from);
-        }
-    }
-    wr_assert(from == end);
-    return row;
-}
-
 void wr_window_receive(struct wr_window *w, const struct wr_batch *batch)
 {
     uint64_t image[w->shape.key_words];
     for (uint32_t i = 0; i < batch->rows; i++) {
         const int64_t order = ((const int64_t *)batch->columns[0].values)[i];
         const int64_t sub = ((const int64_t *)batch->columns[1].values)[i];
-        uint8_t *row = load_row(w, (const struct wr_view *)batch->columns[2].values + i);
+        const struct wr_view *blob = (const struct wr_view *)batch->columns[2].values + i;
+        uint8_t *row = wr_window_load_row(w, wr_view_data(blob), blob->bytes);
+        wr_assert(row != NULL);
         if (w->plan->kind == WR_WINDOW_SESSION) {
             wr_session_add_partial(w, &w->owned, order, sub, row);
         } else {

@@ -40,6 +40,7 @@ find_known(uint32_t views, uint32_t words, bool large, const struct wr_window *w
     const uint64_t *const hashes = w->hashes;
     const uint64_t *image = w->images + (size_t)at * words;
     uint8_t **const states = w->states;
+    uint64_t *const dirty = table->dirty;
     const uint32_t log2 = table->index_log2;
     const uint32_t mask = (1u << log2) - 1;
     const uint32_t chunk_mask = (1u << shape.chunk_shift) - 1;
@@ -61,6 +62,9 @@ find_known(uint32_t views, uint32_t words, bool large, const struct wr_window *w
                                (size_t)(number & chunk_mask) * shape.stride;
                 if (wr_table_key_equal_of(views, words, &shape, row, image)) {
                     states[at] = row;
+                    if (dirty != NULL) { /* wr_table_mark */
+                        dirty[number >> 6] |= UINT64_C(1) << (number & 63);
+                    }
                     break;
                 }
             }

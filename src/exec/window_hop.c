@@ -138,8 +138,20 @@ static void enter_back(struct wr_window *w, uint8_t *running, uint8_t *entry, in
     set_link(after, NEXT, entry);
 }
 
+/* The newest cell's rows stay as they are until the next leave: they are written then, or at a barrier
+ * before it, and not while results wait. */
+static bool stays_raw(const struct wr_window *w, const struct wr_cell *cell)
+{
+    const struct wr_cell_queue *active = &w->hop.active;
+    return active->count == 0 ||
+           active->items[active->first + active->count - 1]->sub < cell->sub;
+}
+
 static void enter_cell(struct wr_window *w, struct wr_cell *cell)
 {
+    if (w->owned.tracked && !stays_raw(w, cell)) {
+        wr_window_keep_cell(w, cell);
+    }
     uint64_t image[w->shape.key_words];
     for (uint32_t r = 0; r < cell->table.rows; r++) {
         uint8_t *entry = wr_table_row(&cell->table, r);
@@ -245,16 +257,22 @@ static bool enter_window(struct wr_window *w, int64_t limit)
 {
     struct wr_cell_queue *queue = &w->owned.cells;
     int64_t next;
-    if (w->hop.running.live > 0) {
-        next = w->emission.order + 1;
-    } else if (queue->count > 0) {
-        next = queue->items[queue->first]->order;
-    } else {
+    if (w->hop.running.live == 0 && queue->count == 0) {
         return false;
+    }
+    /* Restored slices may have been in windows that were emitted before. */
+    const int64_t first = queue->count > 0 ? queue->items[queue->first]->order : INT64_MIN;
+    next = w->emission.order == INT64_MIN ? first : w->emission.order + 1;
+    if (w->hop.running.live == 0 && first > next) {
+        next = first;
     }
     if (wr_cell_close_us(w, next) > limit) {
         return false;
     }
+    if (w->owned.tracked) {
+        wr_window_keep_entered(w);
+    }
+    w->newest_us = wr_cell_close_us(w, next);
     w->emission.order = next;
     w->emission.row = 0;
     w->emission.inside = true;

@@ -81,6 +81,21 @@ static int64_t first_window(const struct wr_window *w, int64_t slice)
     return floor_div(slice * w->slice_us - w->size_us, w->slide_us) + 1;
 }
 
+int64_t wr_window_first_of_slice(const struct wr_window *w, int64_t slice)
+{
+    return first_window(w, slice);
+}
+
+int64_t wr_window_last_of_slice(const struct wr_window *w, int64_t slice)
+{
+    return floor_div(slice, w->slide_us / w->slice_us);
+}
+
+int64_t wr_window_last_closed(const struct wr_window *w, int64_t limit)
+{
+    return floor_div(limit - w->plan->offset_us - w->size_us, w->slide_us);
+}
+
 /* The first window that is still open at watermark wm (not WR_TIME_MIN or MAX). */
 static int64_t first_open(const struct wr_window *w, int64_t wm, int64_t lateness)
 {

@@ -187,6 +187,7 @@ static uint8_t *session_of(struct wr_window *w, struct wr_side *side, const uint
         session = head;
     } else {
         session = join(w, head, start, last, found);
+        wr_table_mark(table, number);
     }
     const int64_t due = due_of(w, side, session);
     if (due < field(head, DUE)) {
@@ -236,6 +237,17 @@ static bool move_up(struct wr_window *w, uint8_t *head)
     return true;
 }
 
+static int64_t earliest_due(const struct wr_window *w, const struct wr_side *side,
+                            const uint8_t *head)
+{
+    int64_t due = INT64_MAX;
+    for (const uint8_t *session = head; session != NULL; session = next_of(session)) {
+        const int64_t time = due_of(w, side, session);
+        due = time < due ? time : due;
+    }
+    return due;
+}
+
 /* Closes what is due of one key; when a session remains, its earliest end goes back into the heap.
  */
 static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number, int64_t limit,
@@ -264,11 +276,7 @@ static void close_key(struct wr_window *w, struct wr_side *side, uint32_t number
             return;
         }
     }
-    int64_t due = INT64_MAX;
-    for (const uint8_t *session = head; session != NULL; session = next_of(session)) {
-        const int64_t time = due_of(w, side, session);
-        due = time < due ? time : due;
-    }
+    const int64_t due = earliest_due(w, side, head);
     set_field(head, DUE, due);
     due_push(side, due, number);
 }
@@ -289,6 +297,84 @@ bool wr_session_close(struct wr_window *w, struct wr_side *side, int64_t limit, 
         close_key(w, side, due.row, limit, budget, close);
     }
     return false;
+}
+
+/* ---- snapshots ---- */
+
+const uint8_t *wr_session_next(const uint8_t *session, int64_t *start, int64_t *last)
+{
+    *start = field(session, START);
+    *last = field(session, LAST);
+    return next_of(session);
+}
+
+static void forget_key(struct wr_window *w, struct wr_table *table, uint8_t *head, uint32_t number)
+{
+    do {
+        wr_agg_release_row(&w->aggs, head);
+    } while (move_up(w, head));
+    wr_table_remove(table, number);
+}
+
+void wr_session_put(struct wr_window *w, int64_t start, int64_t last, const uint8_t *row, bool first)
+{
+    struct wr_table *table = &w->owned.sessions;
+    uint64_t image[w->shape.key_words];
+    wr_table_image(&w->shape, row, image);
+    const uint64_t hash = wr_table_hash(&w->shape, image);
+    uint32_t number;
+    uint8_t *head = wr_table_find(table, image, hash, &number);
+    if (head != NULL && first) {
+        forget_key(w, table, head, number);
+    }
+    uint8_t *session;
+    if (first) {
+        session = wr_table_insert_new(table, image, hash, &number);
+        set_field(session, START, start);
+        set_field(session, LAST, last);
+        set_field(session, DUE, INT64_MAX);
+    } else {
+        session = block_make(w, head, start, last);
+    }
+    wr_window_take_states(w, session, row);
+}
+
+/* Drops the key's sessions that have ended; false: none is left. */
+static bool drop_ended(struct wr_window *w, uint8_t *head, int64_t limit)
+{
+    for (uint8_t *before = head; next_of(before) != NULL;) {
+        uint8_t *session = next_of(before);
+        if (due_of(w, &w->owned, session) > limit) {
+            before = session;
+            continue;
+        }
+        wr_agg_release_row(&w->aggs, session);
+        set_next(before, next_of(session));
+        block_free(w, session);
+    }
+    if (due_of(w, &w->owned, head) > limit) {
+        return true;
+    }
+    wr_agg_release_row(&w->aggs, head);
+    return move_up(w, head);
+}
+
+void wr_session_restored(struct wr_window *w, int64_t limit)
+{
+    struct wr_table *table = &w->owned.sessions;
+    for (uint32_t r = 0; r < table->rows; r++) {
+        if (!wr_table_is_live(table, r)) {
+            continue;
+        }
+        uint8_t *head = wr_table_row(table, r);
+        if (!drop_ended(w, head, limit)) {
+            wr_table_remove(table, r);
+            continue;
+        }
+        set_field(head, DUE, earliest_due(w, &w->owned, head)); /* (2) */
+        due_push(&w->owned, field(head, DUE), r);
+    }
+    wr_table_unmark_all(table);
 }
 
 int64_t wr_session_oldest_us(const struct wr_side *side)
@@ -314,10 +400,7 @@ void wr_session_deinit(struct wr_window *w, struct wr_side *side)
             continue;
         }
         uint8_t *head = wr_table_row(table, r);
-        do {
-            wr_agg_release_row(&w->aggs, head);
-        } while (move_up(w, head));
-        wr_table_remove(table, r);
+        forget_key(w, table, head, r);
     }
     wr_table_deinit(table);
     free(side->due);
