@@ -111,16 +111,13 @@ void wr_parquet_files_init(struct wr_parquet_files *files, const struct wr_sink_
 
 /* ---- one file ---- */
 
-/* (4): with a state, whoever starts next settles what was prepared; without one nobody will, but an epoch whose
- * publication was begun may be in the table already. */
+/* (4): with a state, whoever starts next settles what was prepared. Without one a table's log may name the file
+ * already: lane 0 commits for all. */
 static bool may_be_committed(const struct wr_parquet_file *f)
 {
     const struct wr_sink_env *env = f->files->env;
-    if (f->epoch == 0) {
-        return false;
-    }
-    return (env->state_uuid != NULL && env->state_uuid[0] != '\0') ||
-           f->epoch <= f->files->committing;
+    return f->epoch != 0 &&
+           (f->files->way.at_once || (env->state_uuid != NULL && env->state_uuid[0] != '\0'));
 }
 
 static void free_file(struct wr_parquet_file *f)
@@ -488,10 +485,10 @@ wr_status wr_parquet_files_prepare(struct wr_parquet_files *files, uint64_t epoc
     return WR_OK;
 }
 
-struct wr_parquet_file *wr_parquet_files_committed(struct wr_parquet_files *files, uint64_t epoch)
+struct wr_parquet_file *wr_parquet_files_committed(const struct wr_parquet_files *files,
+                                                   uint64_t epoch)
 {
     struct wr_parquet_file *f = files->done_first;
-    files->committing = epoch > files->committing ? epoch : files->committing;
     return f != NULL && f->epoch != 0 && f->epoch <= epoch ? f : NULL;
 }
 

@@ -103,7 +103,6 @@ struct wr_parquet_files {
     uint64_t writes;
     uint64_t rows;       /* taken */
     uint64_t next_epoch; /* the earliest that a new file can be part of; 0: not known */
-    uint64_t committing; /* the newest epoch whose publication was begun */
     bool warned_partitions;
 };
 
@@ -122,8 +121,9 @@ WR_NODISCARD wr_status wr_parquet_files_write(struct wr_parquet_files *files,
 /* Finishes and sends all that is open: durable, and of epoch, unless of an earlier one. */
 WR_NODISCARD wr_status wr_parquet_files_prepare(struct wr_parquet_files *files, uint64_t epoch,
                                                 struct wr_error *err);
-/* epoch is committed: (4) holds for its files from now on. Returns the oldest file of it or an earlier one; NULL: none is left. */
-struct wr_parquet_file *wr_parquet_files_committed(struct wr_parquet_files *files, uint64_t epoch);
+/* The oldest file of epoch or an earlier one; NULL: none is left. */
+struct wr_parquet_file *wr_parquet_files_committed(const struct wr_parquet_files *files,
+                                                   uint64_t epoch);
 /* The oldest file is published: forgets it. */
 void wr_parquet_files_drop(struct wr_parquet_files *files);
 

@@ -1,4 +1,5 @@
 /* sink_blackhole.c: counts rows and forgets them: for measuring what comes before a sink. */
+#include "sink/guarantee.h"
 #include "sink/sinks.h"
 
 #include "base/heap.h"
@@ -55,6 +56,7 @@ const struct wr_sink_ops wr_sink_blackhole = {
     .name = "blackhole",
     .help = "Counts rows and forgets them.",
     .options = blackhole_options,
+    .check = wr_sink_check_at_least_once,
     .open = blackhole_open,
     .write = blackhole_write,
     .prepare = blackhole_prepare,

@@ -3,6 +3,7 @@
  * A batch is one fwrite and one flush, so that lines of several sinks do not mix. A reader that
  * goes away (`| head`) ends the run in order: what was read is committed or will be read again.
  */
+#include "sink/guarantee.h"
 #include "sink/row_lines.h"
 #include "sink/sinks.h"
 
@@ -19,6 +20,13 @@ struct wr_writer {
 };
 
 static const struct wr_option stdout_options[] = { { .name = NULL } };
+
+static wr_status stdout_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
+                              struct wr_error *err)
+{
+    WR_TRY(wr_sink_check_at_least_once(plan, bad_at, err));
+    return wr_row_lines_check(plan, bad_at, err);
+}
 
 static wr_status stdout_open(struct wr_writer **writer, const struct wr_sink_env *env,
                              struct wr_error *err)
@@ -100,7 +108,7 @@ const struct wr_sink_ops wr_sink_stdout = {
     .help = "Prints rows on standard output as NDJSON (or CSV: format = 'csv').",
     .has_format = true,
     .options = stdout_options,
-    .check = wr_row_lines_check,
+    .check = stdout_check,
     .open = stdout_open,
     .write = stdout_write,
     .prepare = stdout_prepare,
