@@ -308,7 +308,24 @@ struct bed_worker {
     int64_t wm;
 };
 
+/* What workers told to host.snapshot: one piece. */
+struct bed_piece {
+    uint64_t epoch;
+    uint32_t node;
+    size_t bytes;
+    char *data;
+};
+
+struct bed_store {
+    struct bed_piece *items;
+    uint32_t count;
+    uint32_t capacity;
+    uint64_t epoch; /* at hand */
+    uint64_t told;  /* bytes, ever */
+};
+
 struct bed {
+    struct bed_store *store; /* NULL: no snapshots */
     struct bed_plan *plan;
     uint32_t workers;
     struct bed_worker worker[WR_WORKERS_MAX];
@@ -411,6 +428,28 @@ static inline struct wr_ledger_counts *bed_ledger(void *ctx, uint32_t sink, uint
     return &w->bed->ledger[sink][split];
 }
 
+static inline void bed_snapshot(void *ctx, uint32_t node, const void *records, size_t bytes)
+{
+    struct bed_store *store = ((struct bed_worker *)ctx)->bed->store;
+    if (store->count == store->capacity) {
+        store->capacity = store->capacity == 0 ? 64 : store->capacity * 2;
+        store->items = wr_realloc(store->items, store->capacity * sizeof *store->items);
+    }
+    struct bed_piece *piece = &store->items[store->count++];
+    *piece = (struct bed_piece){ store->epoch, node, bytes, wr_malloc(bytes) };
+    memcpy(piece->data, records, bytes);
+    store->told += bytes;
+}
+
+static inline void bed_store_deinit(struct bed_store *store)
+{
+    for (uint32_t i = 0; i < store->count; i++) {
+        free(store->items[i].data);
+    }
+    free(store->items);
+    memset(store, 0, sizeof *store);
+}
+
 static inline bool bed_deliver_one(struct bed *bed, uint32_t from, uint32_t to)
 {
     struct bed_message *m = bed->first[from][to];
@@ -484,6 +523,8 @@ struct bed_run {
     uint32_t batch_rows;
     uint32_t budget;
     bool barriers;
+    struct bed_store *store;        /* may be NULL */
+    const uint32_t *snapshot_every; /* may be NULL */
 };
 
 /* wm_end of a split after its rows up to cursor. */
@@ -526,10 +567,13 @@ static inline void bed_drain(struct bed *bed, uint32_t budget)
     }
 }
 
-static inline void bed_barrier(struct bed *bed, uint64_t epoch)
+static inline void bed_barrier_of(struct bed *bed, uint64_t epoch, bool final)
 {
+    if (bed->store != NULL) {
+        bed->store->epoch = epoch;
+    }
     for (uint32_t w = 0; w < bed->workers; w++) {
-        wr_exec_barrier(bed->worker[w].exec, epoch, false, (struct wr_time){ 0 });
+        wr_exec_barrier(bed->worker[w].exec, epoch, final, (struct wr_time){ 0 });
     }
     for (uint32_t x = 0; x < bed->plan->plan.exchange_count; x++) {
         for (uint32_t from = 0; from < bed->workers; from++) {
@@ -542,6 +586,11 @@ static inline void bed_barrier(struct bed *bed, uint64_t epoch)
             wr_exec_barrier_aligned(bed->worker[w].exec, x, epoch, (struct wr_time){ 0 });
         }
     }
+}
+
+static inline void bed_barrier(struct bed *bed, uint64_t epoch)
+{
+    bed_barrier_of(bed, epoch, false);
 }
 
 /* Feeds all rows in a random interleaving of splits and messages; closes everything at the end. */
@@ -596,6 +645,7 @@ static inline void bed_feed(struct bed *bed, struct wr_rand *rand, const struct 
 static inline void bed_open(struct bed *bed, struct bed_plan *plan, const struct bed_run *run)
 {
     memset(bed, 0, sizeof *bed);
+    bed->store = run->store;
     bed->plan = plan;
     bed->workers = run->workers;
     for (uint32_t i = 0; i < run->workers; i++) {
@@ -604,16 +654,27 @@ static inline void bed_open(struct bed *bed, struct bed_plan *plan, const struct
         w->index = i;
         const struct wr_exec_config config = { .worker = i,
                                                .workers = run->workers,
-                                               .batch_rows = run->batch_rows };
-        const struct wr_exec_host host = { w, bed_emit, bed_send, bed_late, bed_fault, bed_ledger };
+                                               .batch_rows = run->batch_rows,
+                                               .snapshots = run->store != NULL,
+                                               .snapshot_every = run->snapshot_every };
+        const struct wr_exec_host host = { w,         bed_emit,  bed_send,    bed_late,
+                                           bed_fault, bed_ledger, bed_snapshot };
         struct wr_error err;
         cr_assert_eq(wr_exec_create(&w->exec, &plan->plan, &config, &host, &err), WR_OK, "%s",
                      err.message);
     }
 }
 
+/* Ends as a crash does: what is on its way is lost. */
 static inline void bed_close(struct bed *bed)
 {
+    for (uint32_t i = 0; i < 64; i++) {
+        for (struct bed_message *m = bed->first[i / 8][i % 8], *next; m != NULL; m = next) {
+            next = m->next;
+            wr_batch_release(m->message.batch);
+            free(m);
+        }
+    }
     for (uint32_t i = 0; i < bed->workers; i++) {
         wr_exec_destroy(bed->worker[i].exec);
     }
