@@ -6,6 +6,7 @@
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ListOffsets: times that mean the ends of a partition's log (Kafka protocol, ListOffsets
  * request). */
@@ -14,6 +15,7 @@
 
 /* Asking inside a rebalance holds up control: not for long. */
 #define ASK_MS 5000
+#define ASK_AGAIN_US 100000
 
 typedef rd_kafka_topic_partition_list_t partition_list;
 
@@ -146,6 +148,30 @@ wr_status wr_kafka_discover(struct wr_source *s, int timeout_ms, partition_list 
 
 /* ---- starts and ends ---- */
 
+/* A partition that is just made, or whose leader just changed, is served a moment later. */
+static bool passes_by_itself(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+           code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH;
+}
+
+static rd_kafka_resp_err_t ask_offsets(struct wr_source *s, partition_list *list, int64_t time,
+                                       int timeout_ms)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = time;
+        list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(s->rk, list, timeout_ms);
+    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        code = list->elems[i].err;
+    }
+    return code;
+}
+
 /* Sets each partition's offset to that of a time (or TIME_...). */
 static wr_status offsets_at(struct wr_source *s, partition_list *list, int64_t time,
                             struct wr_error *err)
@@ -153,12 +179,15 @@ static wr_status offsets_at(struct wr_source *s, partition_list *list, int64_t t
     if (list->cnt == 0) {
         return WR_OK;
     }
-    for (int i = 0; i < list->cnt; i++) {
-        list->elems[i].offset = time;
-    }
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(s->rk, list, WR_KAFKA_OPEN_MS);
-    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        code = list->elems[i].err;
+    const int64_t until_ns = wr_clock_now().mono_ns + WR_KAFKA_OPEN_MS * WR_NS_PER_MS;
+    rd_kafka_resp_err_t code = ask_offsets(s, list, time, WR_KAFKA_OPEN_MS);
+    while (passes_by_itself(code)) {
+        const int64_t left_ns = until_ns - wr_clock_now().mono_ns;
+        if (left_ns < WR_NS_PER_S) {
+            break;
+        }
+        (void)usleep(ASK_AGAIN_US);
+        code = ask_offsets(s, list, time, (int)(left_ns / WR_NS_PER_MS));
     }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR
                ? WR_OK
