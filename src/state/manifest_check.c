@@ -2,6 +2,7 @@
 #include "state/manifest.h"
 
 #include "base/heap.h"
+#include "batch/json_scan.h"
 #include <stdlib.h>
 
 #define BROKEN(...) return wr_fail(err, WR_CLASS_FATAL, "the manifest contradicts itself: " __VA_ARGS__)
@@ -93,6 +94,11 @@ static wr_status check_sinks(const struct wr_manifest *m, struct wr_error *err)
         }
         if (sink->cut == 0 && sink->receipt_count > 0) {
             BROKEN("sink %.200s has receipts but no epoch", sink->name);
+        }
+        for (uint32_t r = 0; r < sink->receipt_count; r++) { /* (4): they are written as they are */
+            if (!wr_json_valid(sink->receipts[r])) {
+                BROKEN("a receipt of sink %.200s is not JSON", sink->name);
+            }
         }
     }
     return WR_OK;

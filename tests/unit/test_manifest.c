@@ -307,6 +307,12 @@ static void cut_ahead(struct wr_manifest *m) { m->cuts[1].epoch = 10; }
 static void sink_nowhere(struct wr_manifest *m) { m->sinks[0].cut = 4; }
 static void sinks_alike(struct wr_manifest *m) { m->sinks[0].name = "b"; }
 static void row_lost(struct wr_manifest *m) { m->ledger[0].landed--; }
+static void receipt_is_text(struct wr_manifest *m)
+{
+    m->sinks[1].receipts = WR_ARENA_NEW(&m->arena, struct wr_slice);
+    m->sinks[1].receipts[0] = wr_slice_of("{\"a\":}");
+    m->sinks[1].receipt_count = 1;
+}
 static void row_made(struct wr_manifest *m) { m->ledger[0].in_flight = UINT64_MAX; }
 
 Test(manifest, each_invariant_is_checked)
@@ -318,6 +324,7 @@ Test(manifest, each_invariant_is_checked)
     assert_broken(sink_nowhere, "of which there is no cut");
     assert_broken(sinks_alike, "are called b");
     assert_broken(row_lost, "does not balance: sink a, source s, split s/0: 5 read, 4 accounted");
+    assert_broken(receipt_is_text, "a receipt of sink b is not JSON");
     assert_broken(row_made, "does not balance");
 }
 
