@@ -17,18 +17,23 @@ static const char run_help[] =
     "  --workers N          worker threads (default: one per core)\n"
     "  --memory SIZE        what the process may use, such as 512MiB (default: half, at most 2GiB)\n"
     "  --listen HOST:PORT   serve /metrics, /healthz, /readyz and HTTP ingest\n"
+    "  --state URL          where state is kept: a directory or s3://bucket/prefix, or none\n"
+    "                       (default: .weir/NAME beside the file)\n"
+    "  --standby            while another copy runs: wait and take over when it is gone\n"
     "  --stats FILE         write a JSON report at the end and on SIGUSR1\n"
     "  --set NAME=VALUE     a setting of the pipeline; wins over SET in the file\n"
     "  --log-level LEVEL    debug, info, warn, error or off (default info)\n"
     "  --log-format FORMAT  text or json (default text)\n"
     "  --quiet              no status block, no summary\n"
     "\n"
+    "Kill it at any moment and start it again: it goes on where it was.\n"
     "SIGINT, SIGTERM: stop reading, commit, exit 0; a second one exits at once.\n"
     "Exit codes: 0 done, 1 failed while running, 2 wrong command line or SQL.\n"
     "\n"
     "Examples:\n"
     "  weir run deploy/pipelines/quickstart.sql\n"
     "  weir run clicks.sql --bounded --workers 4 --stats stats.json\n"
+    "  weir run clicks.sql --state s3://bucket/weir/clicks --standby\n"
     "  weir run clicks.sql --listen 127.0.0.1:9090 --memory 512MiB --log-format json\n";
 
 static const char preview_help[] =
@@ -43,13 +48,15 @@ static const char preview_help[] =
     "  weir preview clicks.sql\n"
     "  weir preview clicks.sql --rows 100 --bounded\n";
 
-enum { OPT_BOUNDED = 256, OPT_WORKERS, OPT_MEMORY, OPT_LISTEN, OPT_STATS, OPT_SET, OPT_LEVEL, OPT_FORMAT, OPT_QUIET, OPT_ROWS, OPT_HELP };
+enum { OPT_BOUNDED = 256, OPT_WORKERS, OPT_MEMORY, OPT_LISTEN, OPT_STATE, OPT_STANDBY, OPT_STATS, OPT_SET, OPT_LEVEL, OPT_FORMAT, OPT_QUIET, OPT_ROWS, OPT_HELP };
 
 static const struct option run_options[] = {
     { "bounded", no_argument, NULL, OPT_BOUNDED },
     { "workers", required_argument, NULL, OPT_WORKERS },
     { "memory", required_argument, NULL, OPT_MEMORY },
     { "listen", required_argument, NULL, OPT_LISTEN },
+    { "state", required_argument, NULL, OPT_STATE },
+    { "standby", no_argument, NULL, OPT_STANDBY },
     { "stats", required_argument, NULL, OPT_STATS },
     { "set", required_argument, NULL, OPT_SET },
     { "log-level", required_argument, NULL, OPT_LEVEL },
@@ -89,6 +96,8 @@ static bool take_option(struct arguments *a, int option)
     case OPT_BOUNDED: a->config.bounded = true; return true;
     case OPT_WORKERS: return wr_overrides_set(&a->overrides, "workers", optarg);
     case OPT_MEMORY: return wr_overrides_set(&a->overrides, "memory", optarg);
+    case OPT_STATE: return wr_overrides_set(&a->overrides, "state", optarg);
+    case OPT_STANDBY: a->config.standby = true; return true;
     case OPT_LISTEN: a->config.listen = optarg; return true;
     case OPT_STATS: a->config.stats_file = optarg; return true;
     case OPT_SET: return wr_overrides_add(&a->overrides, optarg);

@@ -49,6 +49,8 @@ struct wr_plan_source {
     enum wr_error_policy on_error;  /* default SKIP (counted) */
     uint32_t error_sink;            /* index in sinks when on_error == SINK */
     uint32_t late_sink;             /* index in sinks or UINT32_MAX: counted */
+    uint32_t dedup_column;          /* scan column of deduplicate_by, or WR_NO_COLUMN */
+    int64_t dedup_within_us;        /* how long, in event time, a value is remembered */
     const struct wr_expr *const *computed; /* per scan column: NULL, or a computed column over scan (col AS expr) */
     uint32_t scan_node;
     uint32_t at; /* byte offset of the statement in the SQL text */

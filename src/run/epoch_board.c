@@ -14,13 +14,6 @@ void wr_epoch_board_init(struct wr_epoch_board *board, uint32_t workers, uint32_
     pthread_mutex_init(&board->lock, NULL);
 }
 
-void wr_epoch_cut_deinit(struct wr_epoch_cut *cut)
-{
-    free(cut->splits);
-    free(cut->ledger);
-    *cut = (struct wr_epoch_cut){ 0 };
-}
-
 void wr_epoch_board_deinit(struct wr_epoch_board *board)
 {
     wr_epoch_cut_deinit(&board->cut);
@@ -33,10 +26,7 @@ void wr_epoch_request(struct wr_epoch_board *board, uint64_t epoch, bool final)
 {
     pthread_mutex_lock(&board->lock);
     wr_assert(board->phase == WR_EPOCH_IDLE);
-    wr_epoch_cut_deinit(&board->cut);
-    board->cut.epoch = epoch;
-    board->cut.final = final;
-    board->cut.oldest_open_us = WR_TIME_MAX;
+    wr_epoch_cut_begin(&board->cut, epoch, final);
     board->workers_reported = 0;
     board->sinks_prepared = 0;
     board->sinks_published = 0;
@@ -47,38 +37,36 @@ void wr_epoch_request(struct wr_epoch_board *board, uint64_t epoch, bool final)
     atomic_store_explicit(&board->requested, epoch, memory_order_release);
 }
 
-static void reserve(void **items, uint32_t *capacity, uint32_t need, size_t item_bytes)
+void wr_epoch_report(struct wr_epoch_board *board, struct wr_epoch_cut *part)
 {
-    if (need > *capacity) {
-        *capacity = need + need / 2 + 8;
-        *items = wr_realloc(*items, *capacity * item_bytes);
+    pthread_mutex_lock(&board->lock);
+    wr_assert(board->phase == WR_EPOCH_CUT && part->epoch == board->cut.epoch);
+    wr_epoch_cut_merge(&board->cut, part);
+    const bool all = ++board->workers_reported == board->workers;
+    pthread_mutex_unlock(&board->lock);
+    if (all) {
+        wr_io_wake(board->control);
     }
 }
 
-void wr_epoch_report(struct wr_epoch_board *board, const struct wr_epoch_cut *part)
+bool wr_epoch_take_snapshots(struct wr_epoch_board *board, struct wr_epoch_cut *into)
 {
     pthread_mutex_lock(&board->lock);
-    struct wr_epoch_cut *cut = &board->cut;
-    wr_assert(board->phase == WR_EPOCH_CUT && part->epoch == cut->epoch);
-    reserve((void **)&cut->splits, &cut->split_capacity, cut->split_count + part->split_count,
-            sizeof *cut->splits);
-    reserve((void **)&cut->ledger, &cut->ledger_capacity, cut->ledger_count + part->ledger_count,
-            sizeof *cut->ledger);
-    if (part->split_count > 0) {
-        memcpy(cut->splits + cut->split_count, part->splits,
-               part->split_count * sizeof *cut->splits);
+    const bool all = board->phase != WR_EPOCH_IDLE && board->workers_reported == board->workers;
+    for (uint32_t i = 0; all && i < board->cut.snapshots.count; i++) {
+        wr_epoch_cut_snapshot(into, board->cut.snapshots.items[i].worker,
+                              board->cut.snapshots.items[i].writer);
     }
-    if (part->ledger_count > 0) {
-        memcpy(cut->ledger + cut->ledger_count, part->ledger,
-               part->ledger_count * sizeof *cut->ledger);
+    if (all) {
+        board->cut.snapshots.count = 0;
     }
-    cut->split_count += part->split_count;
-    cut->ledger_count += part->ledger_count;
-    if (part->oldest_open_us < cut->oldest_open_us) {
-        cut->oldest_open_us = part->oldest_open_us;
-    }
-    board->workers_reported++;
     pthread_mutex_unlock(&board->lock);
+    return all;
+}
+
+const struct wr_epoch_cut *wr_epoch_cut_of(struct wr_epoch_board *board)
+{
+    return &board->cut; /* from PREPARED on nobody but control touches it */
 }
 
 void wr_epoch_worker_finished(struct wr_epoch_board *board)

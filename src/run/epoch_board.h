@@ -1,14 +1,14 @@
 /* epoch_board.h: where control and the other threads meet for an epoch.
  *
  * Control asks for epoch E (requested, workers woken). Each worker cuts its input, flushes, and when the barrier has
- * passed its last exchange sends it to the sink workers and posts its report: positions and ledger as of the cut. Each sink
- * worker, with the barrier of all workers, prepares its writers and posts that. Then control commits E (today: decides;
- * next: writes the manifest) and asks for publication; sink workers publish and post.
+ * passed its last exchange sends it to the sink workers and posts its report: positions, ledger and changes of keyed state as of the
+ * cut. Each sink worker, with the barrier of all workers, prepares its writers and posts that. Then control commits E (writes
+ * the manifest) and asks for publication; sink workers publish and post.
  *
  * State of an epoch, and who moves it:
  *   IDLE -> CUT            wr_epoch_request      control
  *   CUT -> PREPARED        wr_epoch_prepared     the last sink worker (after all workers reported)
- *   PREPARED -> COMMITTED  wr_epoch_commit       control
+ *   PREPARED -> COMMITTED  wr_epoch_commit       control, once the manifest is put
  *   COMMITTED -> IDLE      wr_epoch_published    the last sink worker
  * Threads: one mutex; every function takes it. Invariants (design.md, section 4): 3 and 5 are kept here.
  */
@@ -17,42 +17,12 @@
 
 #include "base/status.h"
 #include "io/loop.h"
-#include "obs/ledger.h"
+#include "run/epoch_cut.h"
 #include "weir/source.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum wr_epoch_phase { WR_EPOCH_IDLE, WR_EPOCH_CUT, WR_EPOCH_PREPARED, WR_EPOCH_COMMITTED };
-
-/* One split at a cut, as its worker saw it. */
-struct wr_split_cut {
-    uint32_t source;
-    uint32_t split;
-    int64_t next_position;
-    int64_t max_event_us; /* newest event time read before the cut; WR_TIME_MIN: none */
-    char name[192];
-};
-
-/* One row of the ledger at a cut. */
-struct wr_ledger_cut {
-    uint32_t sink;
-    uint32_t source;
-    uint32_t split;
-    struct wr_ledger_counts counts;
-};
-
-/* All that was true at the cut of one epoch, gathered from all workers. Owned by whoever holds it. */
-struct wr_epoch_cut {
-    uint64_t epoch;
-    bool final;
-    struct wr_split_cut *splits;
-    uint32_t split_count;
-    uint32_t split_capacity;
-    struct wr_ledger_cut *ledger;
-    uint32_t ledger_count;
-    uint32_t ledger_capacity;
-    int64_t oldest_open_us; /* min over workers of wr_exec_oldest_open_us */
-};
 
 struct wr_epoch_board {
     pthread_mutex_t lock;
@@ -76,12 +46,14 @@ struct wr_epoch_board {
 void wr_epoch_board_init(struct wr_epoch_board *board, uint32_t workers, uint32_t sink_workers,
                          struct wr_io *control);
 void wr_epoch_board_deinit(struct wr_epoch_board *board);
-void wr_epoch_cut_deinit(struct wr_epoch_cut *cut);
 
 /* @thread control */
 void wr_epoch_request(struct wr_epoch_board *board, uint64_t epoch, bool final);
-/* Adds what this worker saw; takes nothing over. @thread worker */
-void wr_epoch_report(struct wr_epoch_board *board, const struct wr_epoch_cut *part);
+/* Adds what this worker saw; its snapshots move. @thread worker */
+void wr_epoch_report(struct wr_epoch_board *board, struct wr_epoch_cut *part);
+/* All workers have reported the epoch that is being cut: their snapshots move to the caller (once: count 0 afterwards), who can store them
+ * while sinks prepare. @thread control */
+bool wr_epoch_take_snapshots(struct wr_epoch_board *board, struct wr_epoch_cut *into);
 /* This worker's sources have ended and all it had has left it (told once). @thread worker */
 void wr_epoch_worker_finished(struct wr_epoch_board *board);
 /* @thread sink worker */
@@ -89,6 +61,8 @@ void wr_epoch_prepared(struct wr_epoch_board *board);
 void wr_epoch_published(struct wr_epoch_board *board);
 /* PREPARED -> COMMITTED: sink workers may publish. @thread control */
 void wr_epoch_commit(struct wr_epoch_board *board);
+/* The cut of the epoch, from PREPARED until it is taken. @thread control */
+const struct wr_epoch_cut *wr_epoch_cut_of(struct wr_epoch_board *board);
 /* Takes the cut of the epoch that has just been published (board forgets it). @thread control */
 void wr_epoch_take_cut(struct wr_epoch_board *board, struct wr_epoch_cut *cut);
 

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/heap.h"
+#include "run/recovery.h"
 
 struct landed {
     uint32_t source;
@@ -18,6 +19,7 @@ struct landed_list {
 
 struct wr_ledger_view {
     const struct wr_plan *plan;
+    const struct wr_recovery *recovery; /* NULL: no state */
     struct wr_epoch_cut newest;
     struct wr_epoch_cut *waiting; /* published, positions not released; oldest first */
     uint32_t waiting_count;
@@ -26,10 +28,12 @@ struct wr_ledger_view {
     uint64_t *published;        /* per sink: newest epoch */
 };
 
-struct wr_ledger_view *wr_ledger_view_create(const struct wr_plan *plan)
+struct wr_ledger_view *wr_ledger_view_create(const struct wr_plan *plan,
+                                             const struct wr_recovery *recovery)
 {
     struct wr_ledger_view *view = wr_calloc(1, sizeof *view);
     view->plan = plan;
+    view->recovery = recovery;
     view->landed = wr_calloc(plan->sink_count + 1, sizeof *view->landed);
     view->published = wr_calloc(plan->sink_count + 1, sizeof *view->published);
     return view;
@@ -53,8 +57,30 @@ void wr_ledger_view_destroy(struct wr_ledger_view *view)
     free(view);
 }
 
-static struct landed *landed_at(struct landed_list *list, uint32_t source, uint32_t split)
+static const char *split_name(const struct wr_epoch_cut *cut, uint32_t source, uint32_t split)
 {
+    for (uint32_t i = 0; i < cut->splits.count; i++) {
+        const struct wr_split_cut *at = &cut->splits.items[i];
+        if (at->source == source && at->split == split) {
+            return at->name;
+        }
+    }
+    return "";
+}
+
+/* Before the first publication of this run: what earlier ones had landed. */
+static uint64_t landed_before(const struct wr_ledger_view *view, const struct wr_epoch_cut *cut,
+                              uint32_t sink, uint32_t source, uint32_t split)
+{
+    const struct wr_split_resume *resume =
+        wr_recovery_split(view->recovery, source, split_name(cut, source, split));
+    return resume != NULL ? resume->ledger[sink].passed : 0;
+}
+
+static struct landed *landed_at(struct wr_ledger_view *view, const struct wr_epoch_cut *cut,
+                                uint32_t sink, uint32_t source, uint32_t split)
+{
+    struct landed_list *list = &view->landed[sink];
     for (uint32_t i = 0; i < list->count; i++) {
         if (list->items[i].source == source && list->items[i].split == split) {
             return &list->items[i];
@@ -64,35 +90,37 @@ static struct landed *landed_at(struct landed_list *list, uint32_t source, uint3
         list->capacity = list->capacity * 2 + 8;
         list->items = wr_realloc(list->items, list->capacity * sizeof *list->items);
     }
-    list->items[list->count] = (struct landed){ .source = source, .split = split };
+    list->items[list->count] = (struct landed){
+        .source = source, .split = split, .rows = landed_before(view, cut, sink, source, split)
+    };
     return &list->items[list->count++];
 }
 
 /* A split that moved between workers has a line from each: they add up. */
 static void take_landed(struct wr_ledger_view *view, const struct wr_epoch_cut *cut, uint32_t sink)
 {
-    struct landed_list *list = &view->landed[sink];
-    for (uint32_t i = 0; i < list->count; i++) {
-        list->items[i].rows = 0;
-    }
-    for (uint32_t i = 0; i < cut->ledger_count; i++) {
-        const struct wr_ledger_cut *at = &cut->ledger[i];
+    for (uint32_t i = 0; i < cut->ledger.count; i++) {
+        const struct wr_ledger_cut *at = &cut->ledger.items[i];
         if (at->sink == sink) {
-            landed_at(list, at->source, at->split)->rows += at->counts.passed;
+            landed_at(view, cut, sink, at->source, at->split)->rows = 0;
+        }
+    }
+    for (uint32_t i = 0; i < cut->ledger.count; i++) {
+        const struct wr_ledger_cut *at = &cut->ledger.items[i];
+        if (at->sink == sink) {
+            landed_at(view, cut, sink, at->source, at->split)->rows += at->counts.passed;
         }
     }
 }
 
+/* Only positions are needed later. */
 static void copy_cut(struct wr_epoch_cut *into, const struct wr_epoch_cut *cut)
 {
-    *into = *cut;
-    into->ledger = NULL; /* only positions are needed later */
-    into->ledger_count = 0;
-    into->ledger_capacity = 0;
-    into->splits = wr_malloc((cut->split_count + 1) * sizeof *cut->splits);
-    into->split_capacity = cut->split_count;
-    if (cut->split_count > 0) {
-        memcpy(into->splits, cut->splits, cut->split_count * sizeof *cut->splits);
+    *into = (struct wr_epoch_cut){ 0 };
+    wr_epoch_cut_begin(into, cut->epoch, cut->final);
+    into->oldest_open_us = cut->oldest_open_us;
+    for (uint32_t i = 0; i < cut->splits.count; i++) {
+        wr_epoch_cut_split(into, &cut->splits.items[i]);
     }
 }
 
@@ -119,8 +147,8 @@ void wr_ledger_view_take(struct wr_ledger_view *view, struct wr_epoch_cut *cut,
 static int64_t newest_event(const struct wr_epoch_cut *cut)
 {
     int64_t newest = WR_TIME_MIN;
-    for (uint32_t i = 0; i < cut->split_count; i++) {
-        newest = cut->splits[i].max_event_us > newest ? cut->splits[i].max_event_us : newest;
+    for (uint32_t i = 0; i < cut->splits.count; i++) {
+        newest = cut->splits.items[i].max_event_us > newest ? cut->splits.items[i].max_event_us : newest;
     }
     return newest;
 }
@@ -140,7 +168,7 @@ static bool releasable(const struct wr_ledger_view *view, const struct wr_epoch_
             return false;
         }
     }
-    return !windowed || view->newest.oldest_open_us == WR_TIME_MAX ||
+    return !windowed || view->recovery != NULL || view->newest.oldest_open_us == WR_TIME_MAX ||
            view->newest.oldest_open_us > newest_event(cut);
 }
 
@@ -148,13 +176,13 @@ static void release_cut(const struct wr_ledger_view *view, const struct wr_epoch
                         void (*release)(void *, uint32_t, const struct wr_split_position *, uint32_t),
                         void *ctx)
 {
-    struct wr_split_position *positions = wr_malloc((cut->split_count + 1) * sizeof *positions);
+    struct wr_split_position *positions = wr_malloc((cut->splits.count + 1) * sizeof *positions);
     for (uint32_t s = 0; s < view->plan->source_count; s++) {
         uint32_t count = 0;
-        for (uint32_t i = 0; i < cut->split_count; i++) {
-            if (cut->splits[i].source == s) {
-                positions[count++] = (struct wr_split_position){ cut->splits[i].split,
-                                                                 cut->splits[i].next_position };
+        for (uint32_t i = 0; i < cut->splits.count; i++) {
+            if (cut->splits.items[i].source == s) {
+                positions[count++] = (struct wr_split_position){ cut->splits.items[i].split,
+                                                                 cut->splits.items[i].next_position };
             }
         }
         if (count > 0) {
@@ -185,41 +213,42 @@ void wr_ledger_view_release(struct wr_ledger_view *view,
     memmove(view->waiting, view->waiting + safe, view->waiting_count * sizeof *view->waiting);
 }
 
-static const char *split_name(const struct wr_ledger_view *view, uint32_t source, uint32_t split)
+static uint64_t landed_rows(const struct wr_ledger_view *view, const struct wr_epoch_cut *cut,
+                            const struct wr_ledger_cut *at)
 {
-    for (uint32_t i = 0; i < view->newest.split_count; i++) {
-        const struct wr_split_cut *at = &view->newest.splits[i];
-        if (at->source == source && at->split == split) {
-            return at->name;
+    const struct landed_list *list = &view->landed[at->sink];
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->items[i].source == at->source && list->items[i].split == at->split) {
+            return list->items[i].rows;
         }
     }
-    return "";
+    return landed_before(view, cut, at->sink, at->source, at->split);
 }
 
 void wr_ledger_view_each(const struct wr_ledger_view *view,
                          void (*show)(void *ctx, const struct wr_ledger_line *line), void *ctx)
 {
     const struct wr_epoch_cut *cut = &view->newest;
-    for (uint32_t i = 0; i < cut->ledger_count; i++) {
-        const struct wr_ledger_cut *at = &cut->ledger[i];
+    for (uint32_t i = 0; i < cut->ledger.count; i++) {
+        const struct wr_ledger_cut *at = &cut->ledger.items[i];
         bool seen = false;
         for (uint32_t j = 0; j < i && !seen; j++) {
-            seen = cut->ledger[j].sink == at->sink && cut->ledger[j].source == at->source &&
-                   cut->ledger[j].split == at->split;
+            seen = cut->ledger.items[j].sink == at->sink && cut->ledger.items[j].source == at->source &&
+                   cut->ledger.items[j].split == at->split;
         }
         if (seen) {
             continue;
         }
         struct wr_ledger_line line = { .sink = at->sink,
                                        .source = at->source,
-                                       .split = split_name(view, at->source, at->split) };
-        for (uint32_t j = i; j < cut->ledger_count; j++) {
-            if (cut->ledger[j].sink == at->sink && cut->ledger[j].source == at->source &&
-                cut->ledger[j].split == at->split) {
-                wr_ledger_add(&line.counts, &cut->ledger[j].counts);
+                                       .split = split_name(cut, at->source, at->split) };
+        for (uint32_t j = i; j < cut->ledger.count; j++) {
+            if (cut->ledger.items[j].sink == at->sink && cut->ledger.items[j].source == at->source &&
+                cut->ledger.items[j].split == at->split) {
+                wr_ledger_add(&line.counts, &cut->ledger.items[j].counts);
             }
         }
-        line.landed = landed_at(&view->landed[at->sink], at->source, at->split)->rows;
+        line.landed = landed_rows(view, cut, at);
         wr_assert(line.landed <= line.counts.passed);
         line.in_flight = line.counts.passed - line.landed; /* (1) */
         show(ctx, &line);

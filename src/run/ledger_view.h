@@ -4,8 +4,8 @@
  * Threads: control.
  * Invariants:
  *   (1) every row balances: read = landed + late + dead_lettered + filtered + in_flight
- *   (2) positions are released only when every sink has published the epoch and no open window holds a row from before
- *       it: a crash repeats rows but never loses one
+ *   (2) positions are released only when every sink has published the epoch and, without state, no open window holds a row from
+ *       before it: a crash repeats rows but never loses one
  */
 #ifndef WR_RUN_LEDGER_VIEW_H
 #define WR_RUN_LEDGER_VIEW_H
@@ -21,7 +21,9 @@ struct wr_ledger_line {
     uint64_t in_flight;
 };
 
-struct wr_ledger_view *wr_ledger_view_create(const struct wr_plan *plan);
+/* recovery: what had landed before this run counts as landed (NULL: nothing had, and positions wait for windows: (2)). */
+struct wr_ledger_view *wr_ledger_view_create(const struct wr_plan *plan,
+                                             const struct wr_recovery *recovery);
 void wr_ledger_view_destroy(struct wr_ledger_view *view); /* NULL is fine */
 
 /* Takes the cut of an epoch that is published; published[k]: newest epoch that sink k has published. */

@@ -1,39 +1,33 @@
 #include "run/pipeline.h"
 
 #include "base/assert.h"
-#include "base/fault.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "net/http_server.h"
 #include "run/admin_http.h"
+#include "run/cadence.h"
+#include "run/control.h"
 #include "run/ledger_view.h"
 #include "run/policy.h"
+#include "run/recovery.h"
 #include "run/report.h"
+#include "run/restore.h"
 #include "run/sink_worker.h"
 #include "run/status_block.h"
 #include "run/worker.h"
+#include "state/seen_set.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Source upkeep and the stop of a run are looked at this often. */
-#define CONTROL_TURN_NS (20 * WR_NS_PER_MS)
-
-struct control {
-    struct wr_pipeline *p;
+struct controller {
+    struct wr_control control;
     int signal_fd;
     struct wr_io_op signal_op;
     bool signal_armed;
     struct signalfd_siginfo signal_info;
-    uint64_t epoch;
-    bool epoch_open;
-    bool final_requested;
-    bool final_done;
-    int64_t next_epoch_ns;
-    bool stopped_by_signal;
-    uint64_t *published; /* scratch: per sink */
     struct wr_status_block *status;
 };
 
@@ -60,20 +54,20 @@ uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p)
     return p->config.memory_bytes / 4 / (writers == 0 ? 1 : writers);
 }
 
+bool wr_pipeline_joins(const struct wr_pipeline *p, uint32_t sink, uint64_t epoch, bool final)
+{
+    return final || epoch == p->first_epoch || epoch % p->sink_every[sink] == 0;
+}
+
 static void lay_out(struct wr_pipeline *p)
 {
     bool bulk = false;
     bool parallel = false;
     bool express = false;
-    p->epoch_interval_us = p->config.commit_interval_us;
     for (uint32_t k = 0; k < p->plan->sink_count; k++) {
         bulk = bulk || p->sink_ops[k]->bulk;
         parallel = parallel || (p->sink_ops[k]->bulk && p->sink_ops[k]->parallel);
         express = express || !p->sink_ops[k]->bulk;
-        const int64_t own = p->plan->sinks[k].commit_interval_us;
-        if (own > 0 && own < p->epoch_interval_us) {
-            p->epoch_interval_us = own;
-        }
     }
     p->bulk_lanes = parallel ? p->config.workers : (bulk ? 1 : 0);
     p->express_worker = express ? p->bulk_lanes : UINT32_MAX;
@@ -141,11 +135,18 @@ static void wake_worker(void *ctx, uint32_t worker)
     }
 }
 
-static wr_status open_sources(struct wr_pipeline *p, struct wr_error *err)
+wr_status wr_pipeline_open_sources(struct wr_pipeline *p, struct wr_error *err)
 {
     for (uint32_t s = 0; s < p->plan->source_count; s++) {
         const struct wr_plan_source *plan = &p->plan->sources[s];
+        const bool resumed = p->recovery != NULL && p->recovery->resumed;
+        const struct wr_source_resume *from = resumed ? &p->recovery->sources[s] : NULL;
         const struct wr_source_env env = { .plan = plan,
+                                           .resumed = resumed,
+                                           .starts = resumed ? from->starts : NULL,
+                                           .start_count = resumed ? from->start_count : 0,
+                                           .state_directory = p->config.state_directory,
+                                           .has_state = p->recovery != NULL,
                                            .workers = p->config.workers,
                                            .batch_rows = p->config.batch_rows,
                                            .memory_bytes = p->config.memory_bytes / 8 /
@@ -160,19 +161,31 @@ static wr_status open_sources(struct wr_pipeline *p, struct wr_error *err)
     return WR_OK;
 }
 
-static void allocate(struct wr_pipeline *p)
+void wr_pipeline_allocate(struct wr_pipeline *p)
 {
     const struct wr_plan *plan = p->plan;
     p->sources = wr_calloc(plan->source_count + 1, sizeof(struct wr_source *));
+    p->seen = wr_calloc(plan->source_count + 1, sizeof *p->seen);
     p->worker_ios = wr_calloc(p->config.workers + 1, sizeof(struct wr_io *));
     p->workers = wr_calloc_aligned(p->config.workers * sizeof *p->workers);
     p->sink_workers = wr_calloc_aligned((p->sink_worker_count + 1) * sizeof *p->sink_workers);
     wr_hub_init(&p->hub, plan->source_count, p->config.workers, p->worker_ios);
+    for (uint32_t s = 0; s < plan->source_count; s++) {
+        if (p->recovery != NULL) {
+            p->hub.sources[s].emitted_us = p->recovery->sources[s].emitted_us;
+        }
+        if (plan->sources[s].dedup_column != WR_NO_COLUMN) {
+            p->seen[s] = wr_seen_set_create(plan->sources[s].dedup_within_us, p->config.workers);
+            if (p->recovery == NULL) {
+                wr_seen_set_log_nothing(p->seen[s]);
+            }
+        }
+    }
     wr_rejects_init(&p->rejects);
     wr_gate_init(&p->gate, p->config.workers + p->sink_worker_count + 1);
     wr_end_gate_init(&p->gate_end, p->config.workers);
     wr_epoch_board_init(&p->board, p->config.workers, p->sink_worker_count, p->control_io);
-    p->ledger = wr_ledger_view_create(plan);
+    p->ledger = wr_ledger_view_create(plan, p->recovery);
     for (uint32_t k = 0; k < p->sink_worker_count; k++) {
         wr_sink_worker_init(&p->sink_workers[k], p, k);
     }
@@ -202,30 +215,30 @@ static wr_status start_threads(struct wr_pipeline *p, struct wr_error *err)
 
 /* ---- signals ---- */
 
-static void arm_signals(struct control *c);
+static void arm_signals(struct controller *c);
 
 static void on_signal(struct wr_io_op *op)
 {
-    struct control *c = op->ctx;
+    struct controller *c = op->ctx;
     c->signal_armed = false;
     if (op->result < 0 ||
         read(c->signal_fd, &c->signal_info, sizeof c->signal_info) != sizeof c->signal_info) {
         return;
     }
     if (c->signal_info.ssi_signo == SIGUSR1) {
-        wr_report_stats(c->p, false);
+        wr_report_stats(c->control.p, false);
         return;
     }
-    if (c->stopped_by_signal) {
+    if (c->control.stop) {
         _exit(WR_EXIT_FAILED); /* the second one: at once; the next start recovers */
     }
-    c->stopped_by_signal = true;
+    c->control.stop = true;
     /* At once, not with the final epoch: the one under way may wait for a sink that only gives up in the end. */
-    atomic_store_explicit(&c->p->stopping, true, memory_order_relaxed);
+    atomic_store_explicit(&c->control.p->stopping, true, memory_order_relaxed);
     wr_log_info("run", "stopping: committing what was read (again to stop at once)");
 }
 
-static void arm_signals(struct control *c)
+static void arm_signals(struct controller *c)
 {
     if (!c->signal_armed) {
         c->signal_op = (struct wr_io_op){ .kind = WR_IO_POLL,
@@ -233,11 +246,11 @@ static void arm_signals(struct control *c)
                                           .done = on_signal,
                                           .ctx = c };
         c->signal_armed = true;
-        wr_io_submit(c->p->control_io, &c->signal_op);
+        wr_io_submit(c->control.p->control_io, &c->signal_op);
     }
 }
 
-static wr_status block_signals(struct control *c, struct wr_error *err)
+static wr_status block_signals(struct controller *c, struct wr_error *err)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -251,150 +264,41 @@ static wr_status block_signals(struct control *c, struct wr_error *err)
     return WR_OK;
 }
 
-/* ---- epochs ---- */
+/* ---- the loop ---- */
 
-static void wake_all(struct wr_pipeline *p)
+static void wait_until(struct controller *c, int64_t until_ns)
 {
-    for (uint32_t w = 0; w < p->config.workers; w++) {
-        wr_io_wake(p->worker_ios[w]);
-    }
-    for (uint32_t k = 0; k < p->sink_worker_count; k++) {
-        wr_io_wake(p->sink_workers[k].io);
-    }
+    arm_signals(c);
+    const int64_t wait_ns = until_ns - wr_clock_now().mono_ns;
+    wr_io_turn(c->control.p->control_io, wait_ns > 0 ? wait_ns : 0);
 }
 
-static void request_epoch(struct control *c, struct wr_time now, bool final)
+/* WR_END: a signal came while another owner was being waited for. */
+static wr_status claim(struct controller *c, struct wr_error *err)
 {
-    c->epoch++;
-    c->epoch_open = true;
-    c->next_epoch_ns = now.mono_ns + c->p->epoch_interval_us * 1000;
-    wr_epoch_request(&c->p->board, c->epoch, final);
-    wake_all(c->p);
-}
-
-static void release_positions(void *ctx, uint32_t source,
-                              const struct wr_split_position *positions, uint32_t count)
-{
-    struct wr_pipeline *p = ctx;
-    struct wr_error err;
-    if (p->source_ops[source]->commit == NULL || p->config.preview_rows > 0) {
-        return;
-    }
-    if (p->source_ops[source]->commit(p->sources[source], positions, count, &err) == WR_FAIL) {
-        wr_error_prefix(&err, "source \"%s\": committing positions", p->plan->sources[source].name);
-        wr_log_error(WR_LOG_WARN, p->plan->sources[source].connector, &err);
-    }
-}
-
-/* The newest epoch that all writers of each sink have published. */
-static void gather_published(struct control *c)
-{
-    struct wr_pipeline *p = c->p;
-    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
-        c->published[k] = UINT64_MAX;
-    }
-    for (uint32_t t = 0; t < p->sink_worker_count; t++) {
-        for (uint32_t i = 0; i < p->sink_workers[t].slot_count; i++) {
-            struct wr_sink_slot *slot = &p->sink_workers[t].slots[i];
-            const uint64_t at =
-                atomic_load_explicit(&slot->published_epoch, memory_order_acquire);
-            c->published[slot->sink] = at < c->published[slot->sink] ? at : c->published[slot->sink];
+    for (;;) {
+        int64_t next_ns = 0;
+        const wr_status status = wr_control_claim(&c->control, &next_ns, err);
+        if (status != WR_END || c->control.stop) {
+            return status;
         }
+        wait_until(c, next_ns);
     }
 }
 
-static void finish_epoch(struct control *c)
+static wr_status control_loop(struct controller *c, struct wr_error *err)
 {
-    struct wr_pipeline *p = c->p;
-    struct wr_epoch_cut cut;
-    wr_epoch_take_cut(&p->board, &cut);
-    gather_published(c);
-    c->final_done = cut.final;
-    wr_ledger_view_take(p->ledger, &cut, c->published);
-    wr_ledger_view_release(p->ledger, release_positions, p);
-    c->epoch_open = false;
-}
-
-static void drive_epoch(struct control *c, struct wr_time now)
-{
-    struct wr_pipeline *p = c->p;
-    switch (wr_epoch_phase_now(&p->board)) {
-    case WR_EPOCH_CUT: break;
-    case WR_EPOCH_PREPARED:
-        /* The commit point: the manifest of the epoch goes here (design.md, section 4). */
-        WR_FAULT("epoch.before_commit");
-        wr_epoch_commit(&p->board);
-        WR_FAULT("epoch.after_commit");
-        wake_all(p);
-        break;
-    case WR_EPOCH_COMMITTED: break;
-    case WR_EPOCH_IDLE:
-        if (c->epoch_open) {
-            finish_epoch(c);
-            WR_FAULT("epoch.after_publish");
-        }
-        if (c->final_done) {
-            break;
-        }
-        /* Acquire pairs with wr_pipeline_stop_with's release. */
-        const bool asked = c->stopped_by_signal || p->preview_full ||
-                           atomic_load_explicit(&p->stop_asked, memory_order_acquire);
-        const bool ended = wr_epoch_all_finished(&p->board) || asked;
-        const bool rejects = atomic_load_explicit(&p->rejects.any, memory_order_relaxed);
-        if (ended && !rejects) {
-            atomic_store_explicit(&p->stopping, asked, memory_order_relaxed);
-            request_epoch(c, now, true);
-        } else if (now.mono_ns >= c->next_epoch_ns) {
-            request_epoch(c, now, false);
-        }
-        break;
-    }
-}
-
-static void tick_sources(struct wr_pipeline *p, struct wr_time now)
-{
-    for (uint32_t s = 0; s < p->plan->source_count; s++) {
-        struct wr_error err;
-        if (p->source_ops[s]->tick != NULL &&
-            p->source_ops[s]->tick(p->sources[s], now, &err) == WR_FAIL) {
-            wr_error_prefix(&err, "source \"%s\" (%s)", p->plan->sources[s].name,
-                            p->plan->sources[s].connector);
-            if (err.cls == WR_CLASS_RETRY) {
-                wr_log_error(WR_LOG_WARN, p->plan->sources[s].connector, &err);
-            } else {
-                wr_epoch_fail(&p->board, &err);
-            }
-        }
-    }
-}
-
-static wr_status control_loop(struct control *c, struct wr_error *err)
-{
-    struct wr_pipeline *p = c->p;
-    c->next_epoch_ns = wr_clock_now().mono_ns + p->epoch_interval_us * 1000;
-    atomic_store_explicit(&p->ready, true, memory_order_relaxed);
-    while (!c->final_done) {
+    wr_control_begin(&c->control);
+    for (;;) {
         const struct wr_time now = wr_clock_now();
-        if (wr_epoch_failed(&p->board, err)) {
-            return WR_FAIL;
+        int64_t next_ns = 0;
+        WR_TRY(wr_control_turn(&c->control, now, &next_ns, err));
+        if (c->control.final_done) {
+            return wr_epoch_failed(&c->control.p->board, err) ? WR_FAIL : WR_OK;
         }
-        tick_sources(p, now);
-        drive_epoch(c, now);
         wr_status_block_tick(c->status, now);
-        arm_signals(c);
-        int64_t wait = CONTROL_TURN_NS;
-        if (!c->epoch_open && c->next_epoch_ns - now.mono_ns < wait) {
-            wait = c->next_epoch_ns - now.mono_ns;
-        }
-        if (!c->final_done) {
-            wr_io_turn(p->control_io, wait > 0 ? wait : 0);
-        }
+        wait_until(c, next_ns);
     }
-    if (atomic_load_explicit(&p->stop_asked, memory_order_acquire)) {
-        *err = p->stop_error; /* all is committed; still it is a failure */
-        return WR_FAIL;
-    }
-    return wr_epoch_failed(&p->board, err) ? WR_FAIL : WR_OK;
 }
 
 /* ---- ending ---- */
@@ -417,7 +321,7 @@ static void stop_threads(struct wr_pipeline *p)
     }
 }
 
-static void release_all(struct wr_pipeline *p)
+void wr_pipeline_release(struct wr_pipeline *p)
 {
     wr_http_server_stop(p->http); /* before the sources: its handlers use them */
     for (uint32_t s = 0; s < p->plan->source_count; s++) {
@@ -431,6 +335,10 @@ static void release_all(struct wr_pipeline *p)
     for (uint32_t k = 0; k < p->sink_worker_count; k++) {
         wr_sink_worker_deinit(&p->sink_workers[k]);
     }
+    for (uint32_t s = 0; s < p->plan->source_count; s++) {
+        wr_seen_set_destroy(p->seen[s]);
+    }
+    free(p->seen);
     wr_ledger_view_destroy(p->ledger);
     wr_epoch_board_deinit(&p->board);
     wr_hub_deinit(&p->hub);
@@ -482,10 +390,10 @@ static void decide_bounded(struct wr_pipeline *p)
     p->config.bounded = p->config.bounded || all;
 }
 
-static wr_status run_threads(struct control *c, struct wr_error *err)
+static wr_status run_threads(struct controller *c, struct wr_error *err)
 {
-    struct wr_pipeline *p = c->p;
-    wr_status status = open_sources(p, err);
+    struct wr_pipeline *p = c->control.p;
+    wr_status status = wr_pipeline_open_sources(p, err);
     if (status == WR_OK) {
         status = start_threads(p, err);
         if (status == WR_OK) {
@@ -498,11 +406,29 @@ static wr_status run_threads(struct control *c, struct wr_error *err)
     return status;
 }
 
-int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *config)
+static wr_status run_owned(struct controller *c, struct wr_error *err)
+{
+    struct wr_pipeline *p = c->control.p;
+    const wr_status claimed = claim(c, err);
+    if (claimed != WR_OK) {
+        return claimed == WR_END ? WR_OK : WR_FAIL;
+    }
+    wr_pipeline_allocate(p);
+    wr_status status = wr_restore_shared(p, err);
+    if (status == WR_OK) {
+        status = run_threads(c, err);
+    }
+    wr_report_end(p, status == WR_OK);
+    wr_pipeline_release(p);
+    wr_control_release(&c->control);
+    return status;
+}
+
+wr_status wr_pipeline_create(struct wr_pipeline **pipeline, const struct wr_plan *plan,
+                             const struct wr_run_config *config, struct wr_error *err)
 {
     struct wr_pipeline *p = wr_calloc_aligned(sizeof *p);
-    struct control c = { .p = p, .signal_fd = -1 };
-    struct wr_error err = { 0 };
+    *pipeline = p;
     pthread_mutex_init(&p->stop_lock, NULL);
     p->plan = plan;
     p->config = *config;
@@ -510,10 +436,33 @@ int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *conf
     p->started_wall_us = wr_clock_now().wall_us;
     p->started_cpu_ns = wr_clock_cpu_ns();
     snprintf(p->owner, sizeof p->owner, "%016llx", (unsigned long long)wr_rand_entropy());
-    wr_status status = find_connectors(p, &err);
+    WR_TRY(find_connectors(p, err));
+    decide_bounded(p);
+    lay_out(p);
+    wr_cadence_settle(p);
+    return WR_OK;
+}
+
+void wr_pipeline_destroy(struct wr_pipeline *p)
+{
+    wr_io_destroy(p->control_io);
+    free(p->source_ops);
+    free(p->sink_ops);
+    free(p->sink_every);
+    free(p->node_every);
+    free(p->exactly_once);
+    pthread_mutex_destroy(&p->stop_lock);
+    free(p);
+}
+
+int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *config)
+{
+    struct wr_pipeline *p;
+    struct controller c = { .signal_fd = -1 };
+    struct wr_error err = { 0 };
+    wr_status status = wr_pipeline_create(&p, plan, config, &err);
     if (status == WR_OK) {
-        decide_bounded(p);
-        lay_out(p);
+        wr_control_init(&c.control, p);
         status = block_signals(&c, &err);
     }
     if (status == WR_OK) {
@@ -523,23 +472,17 @@ int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *conf
         status = wr_admin_start(p, &err);
     }
     if (status == WR_OK) {
-        allocate(p);
-        c.published = wr_calloc(plan->sink_count + 1, sizeof(uint64_t));
-        status = run_threads(&c, &err);
-        wr_report_end(p, status == WR_OK);
-        release_all(p);
+        status = run_owned(&c, &err);
     }
     if (status == WR_FAIL) {
         wr_log_error(WR_LOG_ERROR, NULL, &err);
     }
-    free(c.published);
-    wr_io_destroy(p->control_io);
+    if (c.control.p != NULL) {
+        wr_control_deinit(&c.control);
+    }
     if (c.signal_fd >= 0) {
         close(c.signal_fd);
     }
-    free(p->source_ops);
-    free(p->sink_ops);
-    pthread_mutex_destroy(&p->stop_lock);
-    free(p);
+    wr_pipeline_destroy(p);
     return status == WR_OK ? WR_EXIT_OK : wr_policy_exit_code(&err);
 }

@@ -23,6 +23,8 @@ struct wr_worker;
 struct wr_sink_worker;
 struct wr_http_server;
 struct wr_ledger_view;
+struct wr_recovery;
+struct wr_seen_set;
 
 /* From the command line and SET, checked. */
 struct wr_run_config {
@@ -37,6 +39,12 @@ struct wr_run_config {
     const char *listen;         /* NULL: no admin server */
     const char *stats_file;     /* NULL: none */
     bool quiet;
+    const char *state_url;      /* NULL: no manifests, no snapshots; at least once */
+    const struct wr_options *state_options; /* of its store */
+    const char *state_directory;   /* state_url when that is a local directory, else NULL */
+    int64_t owner_timeout_us;
+    bool standby; /* wait for another owner to end instead of refusing to start */
+    bool stepped; /* by one thread, on a simulated loop (stepped.h) */
     uint32_t preview_rows; /* 0: a real run; else print each sink's first rows and write nothing */
 };
 
@@ -55,6 +63,8 @@ struct wr_pipeline {
     struct wr_io **worker_ios;
     struct wr_hub hub;
 
+    struct wr_seen_set **seen; /* per source: what deduplicate_by remembers; NULL: it does not */
+
     struct wr_sink_worker *sink_workers;
     uint32_t sink_worker_count;
     uint32_t bulk_lanes;     /* sink workers 0..bulk_lanes-1 take bulk sinks, one per worker; */
@@ -69,6 +79,11 @@ struct wr_pipeline {
     atomic_bool sinks_end;
 
     int64_t epoch_interval_us; /* smallest commit interval of all sinks */
+    uint64_t first_epoch;      /* of this run: all sinks take part, so that each of them stands somewhere */
+    uint64_t *sink_every;      /* per sink: takes part in every n-th epoch */
+    uint32_t *node_every;      /* per node: so does its state */
+    bool *exactly_once;        /* per sink: its guarantee */
+    struct wr_recovery *recovery; /* what the claimed manifest means; NULL: a run without state */
     struct wr_ledger_view *ledger; /* control's: what is read and what has landed (ledger_view.h) */
     atomic_bool preview_full;      /* every previewed sink has its rows */
     atomic_bool ready;             /* /readyz: all connectors are open */
@@ -85,6 +100,9 @@ struct wr_pipeline {
 
 /* Which sink worker takes sink's rows from worker w. */
 uint32_t wr_pipeline_sink_worker(const struct wr_pipeline *p, uint32_t sink, uint32_t worker);
+
+/* Whether sink takes part in an epoch. */
+bool wr_pipeline_joins(const struct wr_pipeline *p, uint32_t sink, uint64_t epoch, bool final);
 
 /* Memory that one sink writer may hold before it flushes. */
 uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p);
@@ -103,6 +121,16 @@ void wr_pipeline_stop_with(struct wr_pipeline *p, const struct wr_error *err);
 
 /* The sink that prints instead of writing (preview.c). */
 const struct wr_sink_ops *wr_preview_ops(uint32_t rows, atomic_bool *full, uint32_t sinks);
+
+/* Parts of a run, for pipeline.c's threads and stepped.c: create (connectors found, layout settled), claim the state, allocate,
+ * open_sources, open workers and sink workers, …, close them, release, destroy. After a failed create destroy is called
+ * too. @thread control */
+WR_NODISCARD wr_status wr_pipeline_create(struct wr_pipeline **pipeline, const struct wr_plan *plan,
+                                          const struct wr_run_config *config, struct wr_error *err);
+void wr_pipeline_allocate(struct wr_pipeline *pipeline);
+WR_NODISCARD wr_status wr_pipeline_open_sources(struct wr_pipeline *pipeline, struct wr_error *err);
+void wr_pipeline_release(struct wr_pipeline *pipeline);
+void wr_pipeline_destroy(struct wr_pipeline *pipeline);
 
 /* Runs plan to its end; returns the exit code of design.md, section 6. @thread control */
 int wr_pipeline_run(const struct wr_plan *plan, const struct wr_run_config *config);

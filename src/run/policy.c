@@ -12,11 +12,11 @@ void wr_backoff_init(struct wr_backoff *backoff)
     backoff->attempt = 0; /* the seed is drawn at the first failure: init stands on the path of every batch */
 }
 
-bool wr_policy_retry(struct wr_backoff *backoff, const struct wr_error *err, const char *component,
-                     bool give_up_now)
+int64_t wr_policy_delay_ns(struct wr_backoff *backoff, const struct wr_error *err,
+                           const char *component, bool ending)
 {
-    if (err->cls != WR_CLASS_RETRY || (give_up_now && backoff->attempt >= ATTEMPTS_WHILE_ENDING)) {
-        return false;
+    if (err->cls != WR_CLASS_RETRY || (ending && backoff->attempt >= ATTEMPTS_WHILE_ENDING)) {
+        return -1;
     }
     if (backoff->attempt == 0) {
         wr_rand_seed(&backoff->rand, wr_rand_entropy());
@@ -32,8 +32,7 @@ bool wr_policy_retry(struct wr_backoff *backoff, const struct wr_error *err, con
         wr_error_detail(&told, "attempt %u, again in %u ms", backoff->attempt, wait);
         wr_log_error(WR_LOG_WARN, component, &told);
     }
-    wr_clock_sleep_ms(wait);
-    return true;
+    return wait * WR_NS_PER_MS;
 }
 
 void wr_backoff_reset(struct wr_backoff *backoff, const char *component)

@@ -2,7 +2,7 @@
  *
  *   USER   refuse to start: exit 2          DATA   dead-letter the record, go on (scan.c, rejects.c)
  *   RETRY  back off with jitter, say so     FATAL  stop, exit 1
- * Threads: a wr_backoff belongs to one thread that may wait.
+ * Threads: a wr_backoff belongs to one thread.
  */
 #ifndef WR_RUN_POLICY_H
 #define WR_RUN_POLICY_H
@@ -21,11 +21,10 @@ struct wr_backoff {
 
 void wr_backoff_init(struct wr_backoff *backoff);
 
-/* After a failure: true when the class says to try again (it has waited then, 50 ms doubling to 5 s, full jitter as in
- * Brooker, "Exponential Backoff And Jitter", 2015); false: give up. give_up_now: shorter patience while the run is ending
- * (10 attempts). */
-bool wr_policy_retry(struct wr_backoff *backoff, const struct wr_error *err, const char *component,
-                     bool give_up_now);
+/* After a failure: in how many nanoseconds to try again (50 ms doubling to 5 s, jitter as in Brooker, "Exponential Backoff And
+ * Jitter", 2015); -1: give up, the class says so. ending: shorter patience while the run is ending (10 attempts). */
+int64_t wr_policy_delay_ns(struct wr_backoff *backoff, const struct wr_error *err,
+                           const char *component, bool ending);
 /* After a success. */
 void wr_backoff_reset(struct wr_backoff *backoff, const char *component);
 

@@ -1,8 +1,10 @@
 #include "run/run_config.h"
 
+#include "base/buf.h"
 #include "base/hash.h"
 #include "config/common_options.h"
 #include "sql/sql.h"
+#include "store/store.h"
 #include <errno.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -103,6 +105,63 @@ static wr_status check_stats_file(const char *path, struct wr_arena *arena, stru
     return WR_OK;
 }
 
+/* ---- the state ---- */
+
+/* ".weir/NAME" beside the file. */
+static const char *default_state(const struct wr_run_config *config, struct wr_arena *arena)
+{
+    const char *slash = strrchr(config->file, '/');
+    const size_t folder = slash != NULL ? (size_t)(slash - config->file) + 1 : 0;
+    struct wr_buf path = { 0 };
+    wr_buf_append(&path, config->file, folder);
+    wr_buf_printf(&path, ".weir/%s", config->name);
+    const char *text = wr_arena_strndup(arena, path.data, path.bytes);
+    wr_buf_deinit(&path);
+    return text;
+}
+
+static const char *local_directory(const char *url)
+{
+    if (strncmp(url, "file://", 7) == 0) {
+        return url + 7;
+    }
+    return strstr(url, "://") == NULL ? url : NULL;
+}
+
+/* Sources that cannot be read again and previews have no state; standard input as the pipeline has no place for a default one. */
+static wr_status settle_state(struct wr_run_config *config, const struct wr_plan *plan,
+                              const struct wr_options *bag, struct wr_arena *arena,
+                              struct wr_error *err)
+{
+    static const struct wr_option *const tables[] = { wr_store_options, NULL };
+    const char *given = wr_options_text(bag, "state");
+    config->owner_timeout_us = wr_options_int(bag, "owner_timeout");
+    if (config->preview_rows > 0 || (given != NULL && strcmp(given, "none") == 0) ||
+        (given == NULL && strcmp(config->file, "-") == 0)) {
+        return WR_OK;
+    }
+    uint32_t count = 0;
+    uint32_t bad_at = UINT32_MAX;
+    struct wr_options *options = NULL;
+    const struct wr_option_pair *pairs = wr_options_prefixed(bag, "state.", &count);
+    if (wr_options_parse(tables, "state", pairs, count, arena, &options, &bad_at, err) == WR_FAIL) {
+        if (bad_at != UINT32_MAX) {
+            wr_sql_error_at(plan, bad_at, err);
+        }
+        return WR_FAIL;
+    }
+    config->state_url = given != NULL ? given : default_state(config, arena);
+    config->state_options = options;
+    config->state_directory = local_directory(config->state_url);
+    if (wr_store_check(config->state_url, options, err) == WR_FAIL) {
+        if (given != NULL && wr_options_at(bag, "state") != UINT32_MAX) {
+            wr_sql_error_at(plan, wr_options_at(bag, "state"), err);
+        }
+        return WR_FAIL;
+    }
+    return WR_OK;
+}
+
 wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_plan *plan,
                                struct wr_arena *arena, struct wr_error *err)
 {
@@ -131,6 +190,7 @@ wr_status wr_run_config_settle(struct wr_run_config *config, const struct wr_pla
     config->lane_batches =
         lane_capacity(config, plan, (uint32_t)wr_options_int(bag, "ring_batches"));
     config->commit_interval_us = wr_options_int(bag, "default_commit_interval");
+    WR_TRY(settle_state(config, plan, bag, arena, err));
     wr_hash_mask = strcmp(wr_options_text(bag, "test_hash"), "zero") == 0 ? 0 : UINT64_MAX;
     return WR_OK;
 }

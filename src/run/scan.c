@@ -4,7 +4,10 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "decode/metadata.h"
+#include "run/restore.h"
 #include "run/worker.h"
+#include "state/snapshot.h"
+#include <xxhash.h>
 
 /* Batches of one scan that may be out at once: those in the lanes to sink workers and back, one under
  * construction, one ready, and some that windows' late rows or partitions hold for a moment. */
@@ -64,6 +67,9 @@ wr_status wr_scan_open(struct wr_scan *scan, struct wr_worker *worker, uint32_t 
         scan->feeds_rows = scan->feeds_rows ||
                            (feeds(&p->plan->sinks[k], source) && !p->plan->sinks[k].windowed);
     }
+    scan->seen = p->seen[source];
+    scan->seen_keys = scan->seen != NULL ? wr_calloc(WR_BATCH_ROWS_MAX, sizeof *scan->seen_keys) : NULL;
+    scan->muted = wr_calloc(p->plan->sink_count + 1, sizeof *scan->muted);
     scan->pool = wr_batch_pool_create(&scan->plan->scan, p->config.batch_rows, pool_limit(p));
     if (!scan->ops->makes_columns) {
         WR_TRY_IN(open_decoder(scan, &scan->plan->scan, &scan->decoder, err), err, "source \"%s\"",
@@ -105,6 +111,9 @@ void wr_scan_close(struct wr_scan *scan)
         }
     }
     free(scan->splits);
+    free(scan->muted);
+    free(scan->seen_keys);
+    wr_buf_deinit(&scan->seen_log);
     *scan = (struct wr_scan){ 0 };
 }
 
@@ -126,7 +135,32 @@ static void activate(struct wr_scan *scan, struct wr_scan_split *split)
     split->state = WR_SPLIT_ACTIVE;
     if (floor > split->watermark_us) {
         split->watermark_us = floor;
+        const struct wr_activation_cut note = { scan->source, split->name, split->next_position,
+                                                floor };
+        wr_epoch_cut_activation(&scan->worker->activations, &note);
     }
+}
+
+/* A split that the manifest knows goes on as it was, without a floor: the manifest has those that it got. Once: when it comes to
+ * this process again later it is like any other. */
+static bool resume(struct wr_scan *scan, struct wr_scan_split *split)
+{
+    struct wr_split_resume *from =
+        wr_recovery_split(scan->pipeline->recovery, scan->source, split->name);
+    if (from == NULL || atomic_exchange_explicit(&from->taken, true, memory_order_relaxed)) {
+        return false;
+    }
+    split->watermark_us = from->at.watermark_us;
+    split->max_event_us = from->at.max_event_us;
+    split->state = from->at.idle ? WR_SPLIT_IDLE : WR_SPLIT_ACTIVE;
+    split->resume = from->mark_count > 0 ? from : NULL;
+    split->next_mark = 0;
+    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+        if (split->ledger[k] != NULL) {
+            wr_ledger_add(split->ledger[k], &from->ledger[k]);
+        }
+    }
+    return true;
 }
 
 static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
@@ -155,10 +189,13 @@ static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
     free(split->name);
     split->name = wr_strdup(poll->split_name != NULL ? poll->split_name : "");
     split->topic = poll->topic;
+    split->note = poll->split_note;
     split->partition = poll->partition;
     split->next_position = poll->next_position;
     split->caught_up_since_ns = INT64_MAX;
-    activate(scan, split);
+    if (!resume(scan, split)) {
+        activate(scan, split);
+    }
 }
 
 /* ---- dead letters ---- */
@@ -180,12 +217,24 @@ static void origin_of(const struct wr_scan *scan, const struct wr_batch *batch, 
     }
 }
 
+/* A side sink that has had its row of the first time. */
+static bool side_has(const struct wr_scan *scan, const struct wr_batch *batch, uint32_t sink,
+                     int64_t position)
+{
+    const struct wr_scan_split *split = scan->splits[batch->origin.split];
+    return split->resume != NULL && position < split->resume->skip[sink];
+}
+
 void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
                          const char *message, const char *field)
 {
-    wr_counter_add(&scan->counters->dead, 1);
     struct wr_side_origin origin;
     origin_of(scan, batch, row, &origin);
+    if (scan->plan->on_error == WR_ON_ERROR_SINK &&
+        side_has(scan, batch, scan->plan->error_sink, origin.position)) {
+        return;
+    }
+    wr_counter_add(&scan->counters->dead, 1);
     if (scan->plan->on_error == WR_ON_ERROR_SINK) {
         wr_side_rows_dead_letter(scan->worker->side, scan->plan->error_sink, &origin,
                                  (struct wr_slice){ 0 }, message, field);
@@ -209,7 +258,7 @@ static void refuse(struct wr_scan *scan, struct wr_scan_split *split, const stru
                    uint32_t row, const char *message, const char *field)
 {
     for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
-        if (split->ledger[k] != NULL) {
+        if (split->ledger[k] != NULL && !scan->muted[k]) {
             split->ledger[k]->dead_lettered++;
         }
     }
@@ -277,6 +326,10 @@ void wr_scan_late(struct wr_scan *scan, const struct wr_batch *batch, uint32_t r
     }
     struct wr_side_origin origin;
     origin_of(scan, root, row, &origin);
+    if (side_has(scan, root, plan->late_sink, origin.position)) {
+        wr_batch_release(all);
+        return;
+    }
     wr_side_rows_late(scan->worker->side, plan->late_sink, &origin, columns, count, at,
                       scan->pipeline->plan->sinks[sink].name, lateness_us);
     wr_batch_release(all);
@@ -423,6 +476,60 @@ static void track_watermark(struct wr_scan *scan, struct wr_scan_split *split,
     split->max_event_us = newest;
 }
 
+/* ---- duplicates ---- */
+
+static struct wr_seen_key key_of(const struct wr_scan *scan, const struct wr_scan_split *split,
+                                 const struct wr_batch *batch, uint32_t row)
+{
+    const struct wr_column *column = &batch->columns[scan->plan->dedup_column];
+    const struct wr_column *time = &batch->columns[scan->plan->event_time];
+    const void *value = (const char *)column->values + (size_t)row * wr_type_width(column->type);
+    XXH128_hash_t hash;
+    if (wr_type_is_view(column->type)) {
+        const struct wr_slice text = wr_view_slice(value);
+        hash = XXH3_128bits(text.data, text.bytes);
+    } else {
+        hash = XXH3_128bits(value, wr_type_width(column->type));
+    }
+    return (struct wr_seen_key){ hash.high64, hash.low64,
+                                 wr_column_is_null(time, row) ? split->watermark_us
+                                                              : ((const int64_t *)time->values)[row] };
+}
+
+/* Rows whose value has been seen leave the selection, counted as filtered. */
+static void drop_seen(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch)
+{
+    uint32_t rows[WR_BATCH_ROWS_MAX];
+    bool fresh[WR_BATCH_ROWS_MAX];
+    uint32_t asked = 0;
+    uint32_t kept = 0;
+    const uint32_t live = wr_batch_live(batch);
+    for (uint32_t i = 0; i < live; i++) {
+        const uint32_t row = wr_batch_row(batch, i);
+        if (!wr_column_is_null(&batch->columns[scan->plan->dedup_column], row)) {
+            scan->seen_keys[asked++] = key_of(scan, split, batch, row);
+        }
+    }
+    wr_seen_set_check(scan->seen, scan->worker->index, scan->seen_keys, asked, fresh);
+    asked = 0;
+    for (uint32_t i = 0; i < live; i++) {
+        const uint32_t row = wr_batch_row(batch, i);
+        if (wr_column_is_null(&batch->columns[scan->plan->dedup_column], row) || fresh[asked++]) {
+            rows[kept++] = row;
+        }
+    }
+    if (kept < live) {
+        memcpy(batch->sel_storage, rows, kept * sizeof *rows);
+        batch->sel = batch->sel_storage;
+        batch->sel_count = kept;
+    }
+    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+        if (split->ledger[k] != NULL && !scan->muted[k]) {
+            split->ledger[k]->filtered += live - kept;
+        }
+    }
+}
+
 static void push(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
                  struct wr_time now)
 {
@@ -439,13 +546,16 @@ static void push(struct wr_scan *scan, struct wr_scan_split *split, struct wr_ba
             track_watermark(scan, split, batch, now);
         }
     }
+    if (scan->seen != NULL) {
+        drop_seen(scan, split, batch);
+    }
     wr_exec_push(scan->worker->exec, scan->source, batch, now);
 }
 
 static void count_read(struct wr_scan *scan, struct wr_scan_split *split, uint32_t rows)
 {
     for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
-        if (split->ledger[k] != NULL) {
+        if (split->ledger[k] != NULL && !scan->muted[k]) {
             split->ledger[k]->read += rows;
         }
     }
@@ -520,6 +630,109 @@ static void own_texts(struct wr_batch *batch)
     }
 }
 
+/* ---- replay: rows that some sinks have had ---- */
+
+/* Before the row at position: passes the marks there, settles who takes the rows up to the next one. */
+static void pass_marks(struct wr_scan *scan, struct wr_scan_split *split, int64_t position)
+{
+    const struct wr_split_resume *resume = split->resume;
+    while (split->next_mark < resume->mark_count &&
+           resume->marks[split->next_mark].position <= position) {
+        const int64_t floor = resume->marks[split->next_mark++].floor_us;
+        split->watermark_us = floor > split->watermark_us ? floor : split->watermark_us;
+    }
+    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+        scan->muted[k] = position < resume->skip[k];
+    }
+}
+
+static int64_t row_position(const struct wr_batch *batch, const struct wr_records *records,
+                            uint32_t row)
+{
+    return records != NULL ? records->items[row].position : batch->origin.position_first + row;
+}
+
+/* How many rows from first on lie before the next mark. */
+static uint32_t run_to_mark(const struct wr_scan_split *split, const struct wr_batch *batch,
+                            const struct wr_records *records, uint32_t first, uint32_t rows)
+{
+    uint32_t end = first + 1;
+    if (split->next_mark == split->resume->mark_count) {
+        return rows - first;
+    }
+    const int64_t mark = split->resume->marks[split->next_mark].position;
+    while (end < rows && row_position(batch, records, end) < mark) {
+        end++;
+    }
+    return end - first;
+}
+
+/* Rows [first, first + count) of a batch that a connector filled, as a batch of their own. */
+static struct wr_batch *cut_out(struct wr_scan *scan, struct wr_batch *batch, uint32_t first,
+                                uint32_t count)
+{
+    struct wr_batch *part = wr_batch_take(scan->pool);
+    part->rows = count;
+    part->ingest_us = batch->ingest_us;
+    part->origin.position_first = batch->origin.position_first + first;
+    part->parent = batch; /* its arena holds the texts */
+    wr_batch_retain(batch);
+    for (uint32_t c = 0; c < batch->columns_count; c++) {
+        const struct wr_column *from = &batch->columns[c];
+        const size_t width = wr_type_width(from->type);
+        memcpy(part->columns[c].values, (const char *)from->values + first * width, count * width);
+        if (from->validity != NULL) {
+            uint8_t *validity = wr_batch_nullable(part, c);
+            for (uint32_t i = 0; i < count; i++) {
+                wr_bit_put(validity, i, wr_bit_get(from->validity, first + i));
+            }
+        }
+    }
+    return part;
+}
+
+static void push_part(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
+                      struct wr_records *records, uint32_t first, uint32_t count,
+                      struct wr_time now)
+{
+    if (records == NULL) {
+        push(scan, split, cut_out(scan, batch, first, count), now);
+        return;
+    }
+    struct wr_records view = *records; /* never retained: texts are copied, as in take_rows */
+    view.items += first;
+    view.count = count;
+    view.payload_bytes = 0;
+    struct wr_batch *part = wr_batch_take(scan->pool);
+    decode_records(scan, split, part, &view, now);
+    own_texts(part);
+    wr_batch_retain(part);
+    push(scan, split, part, now);
+    part->records = NULL;
+    wr_batch_release(part);
+}
+
+/* (6) */
+static void replay_rows(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
+                        struct wr_records *records, uint32_t rows, struct wr_time now)
+{
+    for (uint32_t first = 0; first < rows;) {
+        pass_marks(scan, split, row_position(batch, records, first));
+        const uint32_t count = run_to_mark(split, batch, records, first, rows);
+        count_read(scan, split, count);
+        wr_exec_mute(scan->worker->exec, scan->muted);
+        push_part(scan, split, batch, records, first, count, now);
+        first += count;
+    }
+    wr_exec_mute(scan->worker->exec, NULL);
+    memset(scan->muted, 0, scan->pipeline->plan->sink_count * sizeof *scan->muted);
+    if (split->next_mark == split->resume->mark_count) {
+        split->resume = NULL; /* the last row was behind the last mark: all take all from here on */
+    }
+    wr_records_release(records);
+    wr_batch_release(batch);
+}
+
 /* One poll's rows. Takes the ready batch. */
 static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
 {
@@ -537,6 +750,10 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
     }
     split->caught_up_since_ns = INT64_MAX;
     split->next_position = poll->next_position;
+    if (split->resume != NULL) {
+        replay_rows(scan, split, batch, poll->records, rows, now);
+        return rows;
+    }
     count_read(scan, split, rows);
     if (poll->records == NULL) {
         push(scan, split, batch, now);
@@ -620,9 +837,13 @@ void wr_scan_watermark(struct wr_scan *scan, struct wr_time now)
     }
     const int64_t emitted = wr_hub_report(&scan->pipeline->hub, scan->source, scan->worker->index,
                                           active, scan->finished, low);
+    if (scan->seen != NULL && emitted != WR_TIME_MIN && emitted != WR_TIME_MAX) {
+        wr_seen_set_expire(scan->seen, scan->worker->index, emitted);
+    }
     const int64_t mine = active ? low : (scan->finished ? WR_TIME_MAX : emitted);
     if (mine > scan->passed_us) {
         scan->passed_us = mine; /* (4) */
+        wr_counter_add(&scan->worker->changes, 1);
         wr_exec_watermark(scan->worker->exec, scan->source, mine, scan->newest_ingest_us, now);
     }
 }
@@ -645,22 +866,43 @@ int64_t wr_scan_deadline_ns(const struct wr_scan *scan)
     return deadline;
 }
 
-void wr_scan_cut(const struct wr_scan *scan, struct wr_epoch_cut *cut)
+static void cut_seen(struct wr_scan *scan, const struct wr_epoch_cut *cut)
 {
+    const struct wr_pipeline *p = scan->pipeline;
+    char name[WR_SEEN_NAME_BYTES];
+    if (scan->seen == NULL || p->recovery == NULL) {
+        return;
+    }
+    const bool joins = cut->final || cut->epoch == p->first_epoch ||
+                       cut->epoch % p->node_every[scan->plan->scan_node] == 0;
+    if (!joins) {
+        return;
+    }
+    scan->seen_log.bytes = 0;
+    wr_seen_set_snapshot(scan->seen, scan->worker->index, cut->epoch, &scan->seen_log);
+    if (scan->seen_log.bytes > 0) {
+        wr_snapshot_add(scan->worker->snapshot, wr_seen_name(scan->plan, name), scan->seen_log.data,
+                        scan->seen_log.bytes);
+    }
+}
+
+void wr_scan_cut(struct wr_scan *scan, struct wr_epoch_cut *cut)
+{
+    cut_seen(scan, cut);
     for (uint32_t s = 0; s < scan->split_capacity; s++) {
         const struct wr_scan_split *split = scan->splits[s];
         if (split == NULL) {
             continue;
         }
-        if (cut->split_count == cut->split_capacity) {
-            cut->split_capacity = cut->split_capacity * 2 + 8;
-            cut->splits = wr_realloc(cut->splits, cut->split_capacity * sizeof *cut->splits);
-        }
-        struct wr_split_cut *at = &cut->splits[cut->split_count++];
-        *at = (struct wr_split_cut){ .source = scan->source,
-                                     .split = split->index,
-                                     .next_position = split->next_position,
-                                     .max_event_us = split->max_event_us };
-        snprintf(at->name, sizeof at->name, "%s", split->name);
+        const struct wr_split_cut at = { .source = scan->source,
+                                         .split = split->index,
+                                         .next_position = split->next_position,
+                                         .watermark_us = split->watermark_us,
+                                         .max_event_us = split->max_event_us,
+                                         .idle = split->state != WR_SPLIT_ACTIVE,
+                                         .name = split->name,
+                                         .note = split->note };
+        wr_epoch_cut_split(cut, &at);
     }
+    wr_epoch_cut_source(cut, scan->source, scan->passed_us);
 }

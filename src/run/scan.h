@@ -9,6 +9,8 @@
  *   (3) read == what the source gave; every bad row is counted as dead-lettered for each sink of the source
  *   (4) passed_us never falls; it is what exec was told last
  *   (5) records are given back when the push returns: texts of batches that live on have been copied out of them
+ *   (6) while a split replays rows that some sinks have had (recovery.h), each batch lies between two of its marks, and those
+ *       sinks neither get nor count its rows
  */
 #ifndef WR_RUN_SCAN_H
 #define WR_RUN_SCAN_H
@@ -18,7 +20,9 @@
 #include "exec/exec.h"
 #include "run/epoch_board.h"
 #include "run/pipeline.h"
+#include "run/recovery.h"
 #include "run/side_rows.h"
+#include "state/seen_set.h"
 
 struct wr_source_counters;
 
@@ -27,6 +31,7 @@ enum wr_split_state { WR_SPLIT_ACTIVE, WR_SPLIT_IDLE, WR_SPLIT_ENDED };
 struct wr_scan_split {
     uint32_t index;
     char *name;
+    const char *note; /* the source's, for the manifest */
     const char *topic;
     int32_t partition;
     char *header; /* CSV: the line that names this split's columns; NULL: none */
@@ -36,6 +41,8 @@ struct wr_scan_split {
     int64_t next_position;
     int64_t caught_up_since_ns; /* INT64_MAX: behind */
     struct wr_ledger_counts **ledger; /* one per sink of the plan; NULL where the source does not feed it */
+    const struct wr_split_resume *resume; /* while it replays; NULL: all sinks take all rows */
+    uint32_t next_mark;
 };
 
 struct wr_scan {
@@ -60,6 +67,10 @@ struct wr_scan {
     int64_t passed_us;
     int64_t newest_ingest_us; /* of the rows that moved the watermark last */
     bool watermark_moved;
+    struct wr_seen_set *seen; /* deduplicate_by; NULL: off; all workers share it */
+    struct wr_seen_key *seen_keys; /* scratch */
+    struct wr_buf seen_log;
+    bool *muted;     /* per sink of the plan: of the batch at hand, while a split replays */
     bool feeds_rows; /* some sink takes rows as they are: batches outlive the push */
     bool finished;
     struct wr_source_counters *counters; /* the worker's */
@@ -77,8 +88,8 @@ uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_bu
 void wr_scan_watermark(struct wr_scan *scan, struct wr_time now);
 /* Next monotonic moment at which the scan has something to do by itself. */
 int64_t wr_scan_deadline_ns(const struct wr_scan *scan);
-/* Adds the splits' positions to the cut of an epoch. */
-void wr_scan_cut(const struct wr_scan *scan, struct wr_epoch_cut *cut);
+/* Adds the splits' positions and watermarks to the cut of an epoch, and what deduplication has newly seen to the worker's snapshot. */
+void wr_scan_cut(struct wr_scan *scan, struct wr_epoch_cut *cut);
 
 /* A row of one of this source's batches that an operator refused or found late. */
 void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,

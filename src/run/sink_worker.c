@@ -4,7 +4,7 @@
 #include "base/fault.h"
 #include "base/heap.h"
 #include "base/log.h"
-#include "run/policy.h"
+#include "run/recovery.h"
 #include "run/worker.h"
 
 /* Envelopes handled from one lane before the next lane's turn. */
@@ -16,11 +16,6 @@
 static bool ending(const struct wr_sink_worker *sw)
 {
     return atomic_load_explicit(&sw->pipeline->stopping, memory_order_relaxed);
-}
-
-static bool give_up(const struct wr_sink_worker *sw)
-{
-    return atomic_load_explicit(&sw->pipeline->sinks_end, memory_order_relaxed);
 }
 
 static void fail(struct wr_sink_slot *slot, struct wr_error *err)
@@ -53,6 +48,7 @@ void wr_sink_worker_init(struct wr_sink_worker *sw, struct wr_pipeline *p, uint3
 {
     sw->pipeline = p;
     sw->index = index;
+    wr_backoff_init(&sw->backoff);
     sw->slots = wr_calloc(p->plan->sink_count + 1, sizeof *sw->slots);
     sw->barrier_seen = wr_calloc(p->config.workers, sizeof(uint64_t));
     for (uint32_t k = 0; k < p->plan->sink_count; k++) {
@@ -80,31 +76,42 @@ void wr_sink_worker_deinit(struct wr_sink_worker *sw)
     *sw = (struct wr_sink_worker){ 0 };
 }
 
-static wr_status open_slots(struct wr_sink_worker *sw, struct wr_error *err)
+static void fill_env(struct wr_sink_worker *sw, struct wr_sink_slot *slot, struct wr_sink_env *env)
 {
     struct wr_pipeline *p = sw->pipeline;
+    const bool many = slot->ops->parallel;
+    *env = (struct wr_sink_env){ .plan = &p->plan->sinks[slot->sink],
+                                 .pipeline = p->config.name,
+                                 .owner = p->owner,
+                                 .state_uuid = wr_recovery_uuid(p->recovery),
+                                 .state_url = p->config.state_url,
+                                 .state_options = p->config.state_options,
+                                 .exactly_once = p->exactly_once[slot->sink],
+                                 .background = !p->config.stepped,
+                                 .lane = many ? sw->index : 0,
+                                 .lanes = many ? p->bulk_lanes : 1,
+                                 .io = sw->io,
+                                 .memory_bytes = wr_pipeline_writer_bytes(p),
+                                 .terminal = stdout,
+                                 .visible = host_visible,
+                                 .reject = host_reject,
+                                 .ctx = slot };
+}
+
+wr_status wr_sink_worker_open_loop(struct wr_sink_worker *sw, struct wr_error *err)
+{
+    return wr_io_create(&sw->io, sw->pipeline->config.stepped ? WR_IO_SIM : WR_IO_AUTO, 64, err);
+}
+
+wr_status wr_sink_worker_open(struct wr_sink_worker *sw, struct wr_error *err)
+{
     for (uint32_t i = 0; i < sw->slot_count; i++) {
         struct wr_sink_slot *slot = &sw->slots[i];
-        const struct wr_plan_sink *plan = &p->plan->sinks[slot->sink];
-        const int64_t own = plan->commit_interval_us > 0 ? plan->commit_interval_us
-                            : slot->ops->commit_interval_us > 0 ? slot->ops->commit_interval_us
-                                                                : p->config.commit_interval_us;
-        slot->epoch_every = (uint64_t)(own / p->epoch_interval_us);
-        slot->epoch_every = slot->epoch_every == 0 ? 1 : slot->epoch_every;
-        const bool many = slot->ops->parallel;
-        const struct wr_sink_env env = { .plan = plan,
-                                         .pipeline = p->config.name,
-                                         .owner = p->owner,
-                                         .lane = many ? sw->index : 0,
-                                         .lanes = many ? p->bulk_lanes : 1,
-                                         .io = sw->io,
-                                         .memory_bytes = wr_pipeline_writer_bytes(p),
-                                         .terminal = stdout,
-                                         .visible = host_visible,
-                                         .reject = host_reject,
-                                         .ctx = slot };
-        WR_TRY_IN(slot->ops->open(&slot->writer, &env, err), err, "sink \"%s\" (%s)", plan->name,
-                  slot->ops->name);
+        struct wr_sink_env env;
+        fill_env(sw, slot, &env);
+        slot->lane = env.lane;
+        WR_TRY_IN(slot->ops->open(&slot->writer, &env, err), err, "sink \"%s\" (%s)",
+                  env.plan->name, slot->ops->name);
     }
     return WR_OK;
 }
@@ -144,35 +151,61 @@ static void remember_arrival(struct wr_sink_slot *slot, int64_t ingest_us, uint6
     slot->arrivals[slot->arrival_count++] = (struct wr_arrival){ ingest_us, rows };
 }
 
-static void write_rows(struct wr_sink_worker *sw, const struct wr_envelope *e)
+/* A step of slot failed: true when it is to be tried again at sw->retry_ns; false: the run fails. */
+static bool back_off(struct wr_sink_slot *slot, struct wr_error *err)
+{
+    struct wr_sink_worker *sw = slot->worker;
+    const int64_t delay_ns = wr_policy_delay_ns(&sw->backoff, err, slot->ops->name, ending(sw));
+    if (delay_ns < 0) {
+        fail(slot, err);
+        return false;
+    }
+    sw->retry_ns = wr_clock_now().mono_ns + delay_ns;
+    return true;
+}
+
+static void works_again(struct wr_sink_slot *slot)
+{
+    wr_backoff_reset(&slot->worker->backoff, slot->ops->name);
+    slot->worker->retry_ns = 0;
+}
+
+/* False: the writer cannot take it yet. */
+static bool write_rows(struct wr_sink_worker *sw, const struct wr_envelope *e)
 {
     struct wr_sink_slot *slot = slot_of(sw, e->target);
-    struct wr_backoff backoff;
-    wr_backoff_init(&backoff);
     struct wr_error err;
-    while (!give_up(sw)) {
-        const wr_status status = slot->ops->write(slot->writer, e->batch, wr_clock_now(), &err);
-        if (status == WR_OK) {
-            wr_backoff_reset(&backoff, slot->ops->name);
-            if (slot->ops->transactional) {
-                remember_arrival(slot, e->batch->ingest_us, wr_batch_live(e->batch));
-            }
-            slot->next_tick_ns = 0;
-            return;
-        }
-        if (!wr_policy_retry(&backoff, &err, slot->ops->name, ending(sw))) {
-            fail(slot, &err);
-            return;
-        }
+    if (slot->ops->write(slot->writer, e->batch, wr_clock_now(), &err) != WR_OK) {
+        return !back_off(slot, &err); /* the run fails: rows go home unwritten */
     }
+    works_again(slot);
+    if (slot->ops->transactional || sw->pipeline->exactly_once[slot->sink]) {
+        remember_arrival(slot, e->batch->ingest_us, wr_batch_live(e->batch));
+    }
+    slot->next_tick_ns = 0;
+    return true;
+}
+
+/* True when the envelope is dealt with. */
+static bool handle(struct wr_sink_worker *sw, struct wr_worker *from, struct wr_envelope *e)
+{
+    if (e->kind == WR_ENVELOPE_BARRIER) {
+        sw->barrier_seen[from->index] = e->epoch;
+        sw->final = e->final;
+    } else if (!wr_epoch_failed(&sw->pipeline->board, NULL) && !write_rows(sw, e)) {
+        sw->stuck = e;
+        sw->stuck_from = from->index;
+        return false;
+    }
+    wr_lane_send(&from->from_sinks[sw->index], e); /* (2) */
+    return true;
 }
 
 static bool drain_lane(struct wr_sink_worker *sw, struct wr_worker *from)
 {
     struct wr_lane *lane = &from->to_sinks[sw->index];
-    struct wr_lane *home = &from->from_sinks[sw->index];
     bool any = false;
-    for (uint32_t n = 0; n < LANE_ENVELOPES; n++) {
+    for (uint32_t n = 0; n < LANE_ENVELOPES && sw->stuck == NULL; n++) {
         if (sw->barrier_seen[from->index] > sw->prepared) {
             break; /* (1) */
         }
@@ -180,64 +213,101 @@ static bool drain_lane(struct wr_sink_worker *sw, struct wr_worker *from)
         if (e == NULL) {
             break;
         }
-        any = true;
-        if (e->kind == WR_ENVELOPE_BARRIER) {
-            sw->barrier_seen[from->index] = e->epoch;
-            sw->final = e->final;
-        } else if (!wr_epoch_failed(&sw->pipeline->board, NULL)) {
-            write_rows(sw, e);
-        }
-        wr_lane_send(home, e); /* (2) */
+        any = handle(sw, from, e) || any;
     }
-    (void)wr_lane_flush(home);
+    (void)wr_lane_flush(&from->from_sinks[sw->index]);
+    return any;
+}
+
+static bool drain(struct wr_sink_worker *sw)
+{
+    struct wr_pipeline *p = sw->pipeline;
+    bool any = false;
+    if (sw->stuck != NULL) {
+        struct wr_envelope *e = sw->stuck;
+        sw->stuck = NULL;
+        any = handle(sw, &p->workers[sw->stuck_from], e);
+    }
+    for (uint32_t w = 0; w < p->config.workers && sw->stuck == NULL; w++) {
+        any = drain_lane(sw, &p->workers[w]) || any;
+    }
     return any;
 }
 
 /* ---- epochs ---- */
 
-/* Calls prepare or publish until it works or the policy gives up. */
-static bool insist(struct wr_sink_slot *slot, uint64_t epoch, bool publish)
+struct wr_receipt *wr_sink_receipts(const struct wr_pipeline *p, uint32_t sink, uint64_t epoch,
+                                    uint32_t *count)
 {
-    struct wr_backoff backoff;
-    wr_backoff_init(&backoff);
-    struct wr_error err;
-    while ((publish ? slot->ops->publish(slot->writer, epoch, NULL, 0, &err)
-                    : slot->ops->prepare(slot->writer, epoch, &slot->receipt, &err)) != WR_OK) {
-        slot->receipt.bytes = 0;
-        if (give_up(slot->worker) ||
-            !wr_policy_retry(&backoff, &err, slot->ops->name, ending(slot->worker))) {
-            fail(slot, &err);
-            return false;
+    struct wr_receipt *receipts = wr_calloc(p->sink_worker_count + 1, sizeof *receipts);
+    *count = 0;
+    for (uint32_t t = 0; t < p->sink_worker_count; t++) {
+        for (uint32_t i = 0; i < p->sink_workers[t].slot_count; i++) {
+            const struct wr_sink_slot *slot = &p->sink_workers[t].slots[i];
+            if (slot->sink == sink && slot->prepared == epoch && slot->receipt.bytes > 0) {
+                receipts[(*count)++] =
+                    (struct wr_receipt){ slot->receipt.data, slot->receipt.bytes };
+            }
         }
     }
-    wr_backoff_reset(&backoff, slot->ops->name);
+    return receipts;
+}
+
+/* False: not all are recovered yet. */
+static bool recover(struct wr_sink_worker *sw)
+{
+    struct wr_pipeline *p = sw->pipeline;
+    for (uint32_t i = 0; i < sw->slot_count; i++) {
+        struct wr_sink_slot *slot = &sw->slots[i];
+        struct wr_sink_recovery what;
+        if (slot->recovered) {
+            continue;
+        }
+        if (slot->lane == 0 && slot->ops->recover != NULL &&
+            wr_recovery_of_sink(p->recovery, p->plan->sinks[slot->sink].name, &what)) {
+            struct wr_error err;
+            if (slot->ops->recover(slot->writer, &what, &err) != WR_OK) {
+                wr_error_prefix(&err, "recovering");
+                (void)back_off(slot, &err);
+                return false;
+            }
+            works_again(slot);
+        }
+        slot->recovered = true;
+    }
     return true;
 }
 
 static void prepare_if_aligned(struct wr_sink_worker *sw)
 {
+    struct wr_pipeline *p = sw->pipeline;
     uint64_t epoch = UINT64_MAX;
-    for (uint32_t w = 0; w < sw->pipeline->config.workers; w++) {
+    for (uint32_t w = 0; w < p->config.workers; w++) {
         epoch = sw->barrier_seen[w] < epoch ? sw->barrier_seen[w] : epoch;
     }
-    if (epoch <= sw->prepared || wr_epoch_failed(&sw->pipeline->board, NULL)) {
+    if (epoch <= sw->prepared || wr_epoch_failed(&p->board, NULL)) {
         return;
     }
     for (uint32_t i = 0; i < sw->slot_count; i++) {
         struct wr_sink_slot *slot = &sw->slots[i];
-        if (!sw->final && epoch % slot->epoch_every != 0) {
+        if (slot->prepared == epoch || !wr_pipeline_joins(p, slot->sink, epoch, sw->final)) {
             continue;
         }
-        if (!insist(slot, epoch, false)) {
-            return; /* the run is ending; the epoch stays unprepared */
+        struct wr_error err;
+        slot->receipt.bytes = 0;
+        if (slot->ops->prepare(slot->writer, epoch, &slot->receipt, &err) != WR_OK) {
+            slot->receipt.bytes = 0;
+            (void)back_off(slot, &err);
+            return; /* tried again, or the run is ending and the epoch stays unprepared */
         }
+        works_again(slot);
         slot->prepared = epoch;
         slot->arrivals_prepared = slot->arrival_count;
         tell(slot);
     }
     sw->prepared = epoch;
     WR_FAULT("sink.after_prepare");
-    wr_epoch_prepared(&sw->pipeline->board);
+    wr_epoch_prepared(&p->board);
 }
 
 static void record_durable(struct wr_sink_slot *slot)
@@ -253,6 +323,18 @@ static void record_durable(struct wr_sink_slot *slot)
     slot->arrivals_prepared = 0;
 }
 
+static wr_status publish(struct wr_sink_slot *slot, uint64_t epoch, struct wr_error *err)
+{
+    uint32_t count = 0;
+    struct wr_receipt *receipts = NULL;
+    if (slot->lane == 0) {
+        receipts = wr_sink_receipts(slot->worker->pipeline, slot->sink, epoch, &count);
+    }
+    const wr_status status = slot->ops->publish(slot->writer, epoch, receipts, count, err);
+    free(receipts);
+    return status;
+}
+
 static void publish_if_committed(struct wr_sink_worker *sw)
 {
     /* Acquire pairs with wr_epoch_commit's release. */
@@ -263,17 +345,22 @@ static void publish_if_committed(struct wr_sink_worker *sw)
     }
     for (uint32_t i = 0; i < sw->slot_count; i++) {
         struct wr_sink_slot *slot = &sw->slots[i];
-        if (slot->prepared != through) {
-            continue; /* not part of this epoch */
+        if (slot->prepared != through || slot->published == through) {
+            continue; /* not part of this epoch, or done */
         }
-        if (!insist(slot, through, true)) {
+        struct wr_error err;
+        if (publish(slot, through, &err) != WR_OK) {
+            (void)back_off(slot, &err);
             return;
         }
+        works_again(slot);
+        slot->published = through;
         if (slot->arrivals_prepared > 0) {
             record_durable(slot);
         }
         tell(slot);
         atomic_store_explicit(&slot->published_epoch, through, memory_order_release);
+        WR_FAULT("sink.after_publish");
     }
     sw->published = through;
     wr_epoch_published(&sw->pipeline->board);
@@ -303,24 +390,41 @@ static int64_t tick(struct wr_sink_worker *sw, struct wr_time now)
     return next;
 }
 
+int64_t wr_sink_worker_turn(struct wr_sink_worker *sw, struct wr_time now)
+{
+    bool any = false;
+    if (sw->retry_ns <= now.mono_ns && recover(sw)) {
+        any = drain(sw);
+        if (sw->stuck == NULL) {
+            prepare_if_aligned(sw);
+        }
+        if (sw->retry_ns <= now.mono_ns) {
+            publish_if_committed(sw);
+        }
+    }
+    int64_t next = tick(sw, now);
+    if (sw->retry_ns > now.mono_ns && sw->retry_ns < next) {
+        next = sw->retry_ns;
+    }
+    return any ? now.mono_ns : next;
+}
+
 static void run_loop(struct wr_sink_worker *sw)
 {
-    struct wr_pipeline *p = sw->pipeline;
-    while (!atomic_load_explicit(&p->sinks_end, memory_order_acquire)) {
-        bool any = false;
-        for (uint32_t w = 0; w < p->config.workers; w++) {
-            any = drain_lane(sw, &p->workers[w]) || any;
-        }
-        prepare_if_aligned(sw);
-        publish_if_committed(sw);
-        const struct wr_time now = wr_clock_now();
-        const int64_t next = tick(sw, now);
-        wr_io_turn(sw->io, any || next <= now.mono_ns ? 0 : next - now.mono_ns);
+    while (!atomic_load_explicit(&sw->pipeline->sinks_end, memory_order_acquire)) {
+        const int64_t next = wr_sink_worker_turn(sw, wr_clock_now());
+        const int64_t wait_ns = next - wr_clock_now().mono_ns;
+        wr_io_turn(sw->io, wait_ns > 0 ? wait_ns : 0);
     }
 }
 
-static void close_slots(struct wr_sink_worker *sw)
+void wr_sink_worker_close(struct wr_sink_worker *sw)
 {
+    if (sw->stuck != NULL) { /* its batch goes home with what still lies on the lane */
+        wr_lane_send(&sw->pipeline->workers[sw->stuck_from].from_sinks[sw->index], sw->stuck);
+        (void)wr_lane_flush(&sw->pipeline->workers[sw->stuck_from].from_sinks[sw->index]);
+        sw->stuck = NULL;
+    }
     for (uint32_t i = 0; i < sw->slot_count; i++) {
         if (sw->slots[i].writer != NULL) {
             tell(&sw->slots[i]);
@@ -339,15 +443,15 @@ static void *sink_worker_main(void *arg)
     snprintf(name, sizeof name, "weir-sink-%u", sw->index);
     pthread_setname_np(pthread_self(), name);
 
-    wr_status status = wr_io_create(&sw->io, WR_IO_AUTO, 64, &err);
+    wr_status status = wr_sink_worker_open_loop(sw, &err);
     (void)wr_gate_pass(&p->gate, WR_STAGE_LOOPS, status, &err);
     if (wr_gate_pass(&p->gate, WR_STAGE_LANES, WR_OK, NULL)) {
-        status = open_slots(sw, &err);
+        status = wr_sink_worker_open(sw, &err);
         if (wr_gate_pass(&p->gate, WR_STAGE_OPEN, status, &err)) {
             run_loop(sw);
         }
     }
-    close_slots(sw);
+    wr_sink_worker_close(sw);
     return NULL; /* the loop is destroyed by deinit: workers may still wake it */
 }
 

@@ -4,7 +4,9 @@
 #include "base/fault.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "run/restore.h"
 #include "run/sink_worker.h"
+#include "state/snapshot.h"
 #include <sched.h>
 
 /* Rows polled from one source per turn: several batches, so that a turn's fixed costs vanish, yet watermarks move
@@ -50,14 +52,10 @@ static void cut_ledger(const struct wr_worker *w, struct wr_epoch_cut *cut)
             }
             /* design.md, section 4, invariant 5: it balances at every cut. */
             wr_assert(wr_ledger_balances(counts));
-            if (cut->ledger_count == cut->ledger_capacity) {
-                cut->ledger_capacity = cut->ledger_capacity * 2 + 8;
-                cut->ledger =
-                    wr_realloc(cut->ledger, cut->ledger_capacity * sizeof *cut->ledger);
-            }
-            cut->ledger[cut->ledger_count++] = (struct wr_ledger_cut){
+            const struct wr_ledger_cut line = {
                 .sink = cell / sources, .source = cell % sources, .split = split, .counts = *counts
             };
+            wr_epoch_cut_ledger(cut, &line);
         }
     }
 }
@@ -68,6 +66,7 @@ void wr_worker_emit(void *ctx, uint32_t sink, struct wr_batch *batch)
 {
     struct wr_worker *w = ctx;
     const uint32_t to = wr_pipeline_sink_worker(w->pipeline, sink, w->index);
+    wr_counter_add(&w->changes, 1);
     struct wr_envelope *envelope = wr_envelope_take(&w->stock, WR_ENVELOPE_ROWS, sink);
     envelope->batch = batch;
     wr_lane_send(&w->to_sinks[to], envelope);
@@ -115,9 +114,24 @@ static struct wr_ledger_counts *host_ledger(void *ctx, uint32_t sink, uint32_t s
     return wr_worker_ledger(ctx, sink, source, split);
 }
 
+static void host_snapshot(void *ctx, uint32_t node, const void *records, size_t bytes)
+{
+    struct wr_worker *w = ctx;
+    wr_snapshot_add(w->snapshot, w->pipeline->plan->nodes[node].name, records, bytes);
+}
+
 /* ---- opening and closing ---- */
 
-static void open_lanes(struct wr_worker *w)
+wr_status wr_worker_open_loop(struct wr_worker *w, struct wr_error *err)
+{
+    struct wr_pipeline *p = w->pipeline;
+    const wr_status status =
+        wr_io_create(&w->io, p->config.stepped ? WR_IO_SIM : WR_IO_AUTO, 256, err);
+    p->worker_ios[w->index] = w->io;
+    return status;
+}
+
+void wr_worker_open_lanes(struct wr_worker *w)
 {
     struct wr_pipeline *p = w->pipeline;
     const uint32_t workers = p->config.workers;
@@ -149,6 +163,7 @@ void wr_worker_init(struct wr_worker *w, struct wr_pipeline *p, uint32_t index)
 {
     w->pipeline = p;
     w->index = index;
+    wr_epoch_cut_begin(&w->activations, 0, false);
     const uint32_t cells = p->plan->source_count * p->plan->sink_count;
     w->ledger = wr_calloc(cells + 1, sizeof(struct wr_ledger_counts **));
     w->ledger_splits = wr_calloc(cells + 1, sizeof(uint32_t));
@@ -159,21 +174,28 @@ void wr_worker_init(struct wr_worker *w, struct wr_pipeline *p, uint32_t index)
     }
 }
 
-static wr_status open_parts(struct wr_worker *w, struct wr_error *err)
+wr_status wr_worker_open_parts(struct wr_worker *w, struct wr_error *err)
 {
     struct wr_pipeline *p = w->pipeline;
     w->side = wr_side_rows_create(p->plan, p->config.batch_rows, wr_worker_emit, w);
     const struct wr_exec_config config = { .worker = w->index,
                                            .workers = p->config.workers,
                                            .batch_rows = p->config.batch_rows,
-                                           .memory_bytes = p->config.memory_bytes / 2 };
+                                           .memory_bytes = p->config.memory_bytes / 2,
+                                           .snapshots = p->recovery != NULL,
+                                           .snapshot_every = p->node_every };
     const struct wr_exec_host host = { .ctx = w,
                                        .emit = wr_worker_emit,
                                        .send = host_send,
                                        .late = host_late,
                                        .fault = host_fault,
-                                       .ledger = host_ledger };
+                                       .ledger = host_ledger,
+                                       .snapshot = host_snapshot };
     WR_TRY(wr_exec_create(&w->exec, p->plan, &config, &host, err));
+    if (p->recovery != NULL) {
+        w->snapshot = wr_snapshot_writer_create();
+        WR_TRY(wr_restore_operators(p, w->exec, err));
+    }
     w->scans = wr_calloc(p->plan->source_count + 1, sizeof *w->scans);
     for (uint32_t s = 0; s < p->plan->source_count; s++) {
         WR_TRY(wr_scan_open(&w->scans[s], w, s, err));
@@ -204,7 +226,7 @@ static void drain_own(struct wr_worker *w, struct wr_lane *lane)
 }
 
 /* All threads have ended: whatever is still on a lane goes home from here, whoever consumed it. */
-static void drain_lanes(struct wr_worker *w)
+void wr_worker_drain_lanes(struct wr_worker *w)
 {
     struct wr_pipeline *p = w->pipeline;
     const uint32_t workers = p->config.workers;
@@ -230,7 +252,7 @@ static void close_lanes(struct wr_lane *lanes, uint32_t count)
     free(lanes);
 }
 
-static void close_parts(struct wr_worker *w)
+void wr_worker_close_parts(struct wr_worker *w)
 {
     struct wr_pipeline *p = w->pipeline;
     wr_exec_destroy(w->exec);
@@ -247,6 +269,11 @@ static void close_parts(struct wr_worker *w)
     free(w->max_seen);
     wr_envelope_stock_deinit(&w->stock);
     wr_epoch_cut_deinit(&w->cut);
+    wr_epoch_cut_deinit(&w->activations);
+    wr_snapshot_writer_destroy(w->snapshot);
+    if (w->io != NULL) {
+        wr_io_turn(w->io, 0); /* what closing has cancelled completes here, on the owner */
+    }
 }
 
 void wr_worker_deinit(struct wr_worker *w)
@@ -371,12 +398,30 @@ static bool drain_inbound(struct wr_worker *w, struct wr_time now)
 
 /* ---- barrier ---- */
 
+static void cut_operators(struct wr_worker *w)
+{
+    const struct wr_plan *plan = w->pipeline->plan;
+    for (uint32_t n = 0; n < plan->node_count; n++) {
+        if (plan->nodes[n].kind == WR_NODE_WINDOW) {
+            wr_epoch_cut_operator(&w->cut, n, wr_exec_node_watermark(w->exec, n));
+        }
+    }
+    w->cut.snapshot_base = wr_exec_snapshot_base(w->exec);
+    if (!wr_snapshot_is_empty(w->snapshot)) {
+        wr_epoch_cut_snapshot(&w->cut, w->index, w->snapshot);
+        w->snapshot = wr_snapshot_writer_create();
+    }
+}
+
 static void barrier_finish(struct wr_worker *w)
 {
     struct wr_pipeline *p = w->pipeline;
     wr_side_rows_flush(w->side);
     w->cut.oldest_open_us = wr_exec_oldest_open_us(w->exec);
     cut_ledger(w, &w->cut);
+    if (p->recovery != NULL) {
+        cut_operators(w);
+    }
     wr_epoch_report(&p->board, &w->cut);
     for (uint32_t k = 0; k < p->sink_worker_count; k++) {
         struct wr_envelope *e = wr_envelope_take(&w->stock, WR_ENVELOPE_BARRIER, 0);
@@ -425,13 +470,13 @@ static void barrier_begin(struct wr_worker *w, struct wr_time now)
     w->epoch_now = epoch;
     w->epoch_final = atomic_load_explicit(&board->requested_final, memory_order_relaxed);
     w->exchanges_aligned = 0;
-    w->cut.epoch = epoch;
-    w->cut.split_count = 0;
-    w->cut.ledger_count = 0;
+    wr_epoch_cut_begin(&w->cut, epoch, w->epoch_final);
+    wr_epoch_cut_merge(&w->cut, &w->activations);
+    wr_epoch_cut_begin(&w->activations, 0, false);
     for (uint32_t s = 0; s < w->pipeline->plan->source_count; s++) {
         wr_scan_cut(&w->scans[s], &w->cut);
     }
-    wr_exec_barrier(w->exec, epoch, w->epoch_final, now);
+    wr_exec_barrier(w->exec, epoch, w->epoch_final || epoch == w->pipeline->first_epoch, now);
     if (w->pipeline->config.workers == 1) {
         w->exchanges_aligned = w->pipeline->plan->exchange_count;
     }
@@ -586,6 +631,7 @@ int64_t wr_worker_turn(struct wr_worker *w, struct wr_time now)
     wr_side_rows_flush(w->side);
     flush_lanes(w);
     wr_counter_add(&w->turns, 1);
+    wr_counter_add(&w->changes, read + w->step_more + received);
     tell_gauges(w);
     check_state(w);
     if (!w->finished_told && clear && !w->step_more && w->epoch_now == 0 && all_ended(w) &&
@@ -620,24 +666,20 @@ static void *worker_main(void *arg)
     snprintf(name, sizeof name, "weir-work-%u", w->index);
     pthread_setname_np(pthread_self(), name);
 
-    wr_status status = wr_io_create(&w->io, WR_IO_AUTO, 256, &err);
-    p->worker_ios[w->index] = w->io;
+    wr_status status = wr_worker_open_loop(w, &err);
     if (wr_gate_pass(&p->gate, WR_STAGE_LOOPS, status, &err)) {
-        open_lanes(w);
+        wr_worker_open_lanes(w);
     }
     if (wr_gate_pass(&p->gate, WR_STAGE_LANES, WR_OK, NULL)) {
-        status = open_parts(w, &err);
+        status = wr_worker_open_parts(w, &err);
         if (wr_gate_pass(&p->gate, WR_STAGE_OPEN, status, &err)) {
             run_loop(w);
         }
     }
     wr_gate_wait(&p->gate_end);
-    drain_lanes(w);
+    wr_worker_drain_lanes(w);
     wr_gate_wait(&p->gate_end);
-    close_parts(w);
-    if (w->io != NULL) {
-        wr_io_turn(w->io, 0); /* what closing has cancelled completes here, on the owner */
-    }
+    wr_worker_close_parts(w);
     return NULL; /* the loop outlives the thread: others may still wake it; deinit destroys it */
 }
 

@@ -54,6 +54,8 @@ struct wr_worker {
     uint64_t *barrier_seen; /* [exchange * workers + from]: newest epoch */
     uint64_t *max_seen;     /* [exchange * workers + from]: 1 after the end watermark */
     struct wr_epoch_cut cut;
+    struct wr_epoch_cut activations; /* since the last cut; only that list is used */
+    struct wr_snapshot_writer *snapshot; /* of the epoch at hand; NULL without state */
 
     bool finished_told;
     bool step_more;
@@ -64,6 +66,7 @@ struct wr_worker {
     struct wr_counter state_bytes;
     struct wr_counter pool_bytes;
     struct wr_counter turns;
+    struct wr_counter changes; /* grows with all that an epoch could commit */
     struct wr_counter held; /* turns in which a full lane kept sources from being polled */
     _Atomic int64_t *sink_watermark_us; /* per sink */
 };
@@ -75,6 +78,14 @@ void wr_worker_deinit(struct wr_worker *worker); /* the thread has ended; zeroed
 /* The thread opens its loop, lanes, scans and operators itself and waits at the pipeline's gate. @thread control */
 WR_NODISCARD wr_status wr_worker_start(struct wr_worker *worker, struct wr_error *err);
 void wr_worker_join(struct wr_worker *worker);
+
+/* The thread's parts, for a pipeline that is stepped by one thread (stepped.h): in this order, each for all workers before the
+ * next; closing likewise. */
+WR_NODISCARD wr_status wr_worker_open_loop(struct wr_worker *worker, struct wr_error *err);
+void wr_worker_open_lanes(struct wr_worker *worker);
+WR_NODISCARD wr_status wr_worker_open_parts(struct wr_worker *worker, struct wr_error *err);
+void wr_worker_drain_lanes(struct wr_worker *worker);
+void wr_worker_close_parts(struct wr_worker *worker);
 
 /* One turn without the sleep; returns the monotonic time until which it may sleep (now: not at all). */
 int64_t wr_worker_turn(struct wr_worker *worker, struct wr_time now);

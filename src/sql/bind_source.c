@@ -208,6 +208,28 @@ static bool compute_columns(struct source *src)
     return true;
 }
 
+/* The source's own column of that name; -1: there is none, said with a hint. */
+static int32_t find_column(struct source *src, struct wr_ast_name name, const char *what)
+{
+    struct wr_binder *binder = src->binder;
+    uint32_t used;
+    const int32_t found = wr_bind_find_column(&src->scope, &name, 1, &used);
+    if (found < 0) {
+        struct wr_suggest suggest;
+        wr_suggest_init(&suggest, name.text);
+        for (uint32_t i = 0; i < src->scope.count; i++) {
+            wr_suggest_offer(&suggest, wr_slice_of(src->scope.columns[i].name));
+        }
+        wr_bind_fail(binder, name.at, "unknown column \"%.*s\"", WR_SLICE_ARG(name.text));
+        if (suggest.best.bytes > 0) {
+            wr_bind_hint(binder, "did you mean \"%.*s\"?", WR_SLICE_ARG(suggest.best));
+        } else {
+            wr_bind_hint(binder, "%s is a column of this source", what);
+        }
+    }
+    return found;
+}
+
 static bool find_event_time(struct source *src)
 {
     struct wr_binder *binder = src->binder;
@@ -221,26 +243,13 @@ static bool find_event_time(struct source *src)
     if (name.text.bytes == 0) {
         return true;
     }
-    const struct wr_ast_expr ast = {
-        .kind = WR_AST_NAME, .at = name.at, .parts = &name, .part_count = 1};
-    uint32_t used;
-    const int32_t found = wr_bind_find_column(&src->scope, &name, 1, &used);
+    const int32_t found = find_column(src, name, "the event time");
     if (found < 0) {
-        struct wr_suggest suggest;
-        wr_suggest_init(&suggest, name.text);
-        for (uint32_t i = 0; i < src->scope.count; i++) {
-            wr_suggest_offer(&suggest, wr_slice_of(src->scope.columns[i].name));
-        }
-        wr_bind_fail(binder, ast.at, "unknown column \"%.*s\"", WR_SLICE_ARG(name.text));
-        wr_bind_hint(binder,
-                     suggest.best.bytes > 0 ? "did you mean \"%.*s\"?"
-                                            : "the event time is a column of this source%.*s",
-                     WR_SLICE_ARG(suggest.best));
         return false;
     }
     const struct wr_field *column = &src->object->draft->schema.fields[found];
     if (!wr_type_is_timestamp(column->type)) {
-        wr_bind_fail(binder, ast.at, "column \"%s\" is %s: event time is a TIMESTAMP", column->name,
+        wr_bind_fail(binder, name.at, "column \"%s\" is %s: event time is a TIMESTAMP", column->name,
                      wr_bind_type_name(binder, column->type));
         wr_bind_hint(binder, "declare it as TIMESTAMP; integers are read in the unit of "
                              "timestamp_unit (default ms)");
@@ -307,6 +316,31 @@ static bool bind_watermark(struct source *src)
     return true;
 }
 
+/* Values are forgotten by event time: without one they would pile up for ever. */
+static bool bind_deduplication(struct source *src)
+{
+    const struct wr_options *o = src->plan->options;
+    const char *field = wr_options_text(o, "deduplicate_by");
+    if (field == NULL) {
+        return true;
+    }
+    const struct wr_ast_name name = { .text = wr_slice_of(field),
+                                      .at = wr_options_at(o, "deduplicate_by") };
+    const int32_t found = find_column(src, name, "what tells events apart");
+    if (found < 0) {
+        return false;
+    }
+    if (src->plan->watermark == NULL) {
+        wr_bind_fail(src->binder, name.at, "deduplicate_by needs an event time");
+        wr_bind_hint(src->binder, "add WATERMARK FOR column AS column - INTERVAL '1 second': values are "
+                                  "forgotten when the watermark has passed them by deduplicate_within");
+        return false;
+    }
+    src->plan->dedup_column = (uint32_t)found;
+    src->plan->dedup_within_us = wr_options_int(o, "deduplicate_within");
+    return true;
+}
+
 static void set_times(struct source *src)
 {
     struct wr_plan_source *plan = src->plan;
@@ -329,6 +363,7 @@ static bool bind_source(struct wr_binder *binder, struct wr_object *object)
     src.plan->late_sink = UINT32_MAX;
     src.plan->error_sink = UINT32_MAX;
     src.plan->scan_node = WR_NO_NODE;
+    src.plan->dedup_column = WR_NO_COLUMN;
     if (src.s->partition_count > 0) {
         wr_bind_fail(binder, src.s->partition[0].expr->at, "a source has no PARTITIONED BY");
         wr_bind_hint(binder, "its splits are those of the connector");
@@ -353,7 +388,7 @@ static bool bind_source(struct wr_binder *binder, struct wr_object *object)
     make_scan(&src);
     make_scope(&src);
     set_times(&src);
-    return compute_columns(&src) && bind_watermark(&src);
+    return compute_columns(&src) && bind_watermark(&src) && bind_deduplication(&src);
 }
 
 bool wr_bind_sources(struct wr_binder *binder)

@@ -286,6 +286,9 @@ static void mark_source(struct shape *shape, const struct wr_object *object)
         need(needed, source->event_time);
         wr_expr_columns(source->watermark, need, needed);
     }
+    if (source->dedup_column != WR_NO_COLUMN) {
+        need(needed, source->dedup_column);
+    }
     for (uint32_t c = 0; source->late_sink != UINT32_MAX && c < source->declared.count; c++) {
         needed[c] = true;
     }
@@ -443,6 +446,7 @@ static void shape_scan(struct shape *shape, struct wr_draft *scan)
     source->computed = kept;
     source->scan = scan->schema;
     source->event_time = map_expr_column(scan->map, source->event_time);
+    source->dedup_column = map_expr_column(scan->map, source->dedup_column);
     source->watermark =
         source->watermark == NULL ? NULL : remap(shape->arena, source->watermark, scan->map);
 }

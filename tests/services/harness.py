@@ -13,6 +13,7 @@ the same as fixtures shared by a whole test session.
 """
 
 import ctypes
+import contextlib
 import json
 import os
 import pathlib
@@ -543,14 +544,33 @@ class Result:
                 f"--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}")
 
 
-def run_weir(*arguments, input=None, env=None, cwd=None, timeout=RUN_SECONDS, code=None, stats=False,
-             launcher=()):
+@contextlib.contextmanager
+def own_state(arguments):
+    """The arguments of a weir, with a state directory that only this process has.
+
+    By default state lies beside the SQL file, so that a second run of it goes on where the first one ended; most
+    tests mean a run of its own. Who tests the going on gives --state."""
+    arguments = [str(a) for a in arguments]
+    if arguments[:1] != ["run"] or "--state" in arguments or "--help" in arguments:
+        yield arguments
+        return
+    with tempfile.TemporaryDirectory(prefix="weir-state-", ignore_cleanup_errors=True) as directory:
+        yield [*arguments, "--state", directory + "/state"]
+
+
+def run_weir(*arguments, **keywords):
     """Runs weir to its end and returns a Result.
 
     code: the exit code that is right (None: any). stats: adds --stats and loads the file.
     launcher: words put before weir, e.g. ("strace", "-f"). A weir that does not end in time
     is killed, and that is a failure with its output."""
-    arguments = [str(a) for a in arguments]
+    with own_state(arguments) as own:
+        return _run_weir(*own, **keywords)
+
+
+def _run_weir(*arguments, input=None, env=None, cwd=None, timeout=RUN_SECONDS, code=None, stats=False,
+              launcher=()):
+    arguments = list(arguments)
     scratch = None
     if stats:
         scratch = tempfile.NamedTemporaryFile(prefix="weir-stats-", suffix=".json")
@@ -589,7 +609,8 @@ class Weir:
     """
 
     def __init__(self, *arguments, env=None, cwd=None, launcher=()):
-        self.arguments = [str(a) for a in arguments]
+        self._state = own_state(arguments)
+        self.arguments = self._state.__enter__()
         self._env, self._cwd, self._launcher = weir_env(env), cwd, launcher
         self._out = tempfile.TemporaryFile()
         self._err = tempfile.TemporaryFile()
@@ -610,6 +631,7 @@ class Weir:
             print(repr(self.result()), file=sys.stderr)
         self._out.close()
         self._err.close()
+        self._state.__exit__(None, None, None)
 
     @property
     def pid(self):

@@ -1,6 +1,5 @@
 /* When source positions may be told to the outside. */
 #include "base/clock.h"
-#include "base/heap.h"
 #include "run/ledger_view.h"
 #include <criterion/criterion.h>
 
@@ -28,21 +27,19 @@ static void tell(void *ctx, uint32_t s, const struct wr_split_position *position
 static void cut_at(struct wr_epoch_cut *cut, uint64_t epoch, int64_t position, int64_t newest_us,
                    int64_t oldest_open_us, uint64_t passed)
 {
-    *cut = (struct wr_epoch_cut){ .epoch = epoch, .oldest_open_us = oldest_open_us };
-    cut->splits = wr_calloc(1, sizeof *cut->splits);
-    cut->split_count = 1;
-    cut->splits[0] = (struct wr_split_cut){ .next_position = position,
-                                            .max_event_us = newest_us,
-                                            .name = "s/0" };
-    cut->ledger = wr_calloc(1, sizeof *cut->ledger);
-    cut->ledger_count = 1;
-    cut->ledger[0].counts = (struct wr_ledger_counts){ .read = passed, .passed = passed };
+    *cut = (struct wr_epoch_cut){ 0 };
+    wr_epoch_cut_begin(cut, epoch, false);
+    cut->oldest_open_us = oldest_open_us;
+    wr_epoch_cut_split(cut, &(struct wr_split_cut){ .next_position = position,
+                                                    .max_event_us = newest_us,
+                                                    .name = "s/0" });
+    wr_epoch_cut_ledger(cut, &(struct wr_ledger_cut){ .counts = { .read = passed, .passed = passed } });
 }
 
 Test(ledger_view, positions_wait_until_every_sink_has_published)
 {
     plan.sink_count = 1;
-    struct wr_ledger_view *view = wr_ledger_view_create(&plan);
+    struct wr_ledger_view *view = wr_ledger_view_create(&plan, NULL);
     struct wr_epoch_cut cut;
     struct told told = { 0 };
     cut_at(&cut, 1, 10, 100, WR_TIME_MAX, 10);
@@ -59,7 +56,7 @@ Test(ledger_view, positions_wait_until_every_sink_has_published)
 Test(ledger_view, positions_wait_for_windows_that_hold_older_rows)
 {
     plan.sink_count = 2;
-    struct wr_ledger_view *view = wr_ledger_view_create(&plan);
+    struct wr_ledger_view *view = wr_ledger_view_create(&plan, NULL);
     struct wr_epoch_cut cut;
     struct told told = { 0 };
     cut_at(&cut, 1, 10, 100, 90, 10); /* a window that began at 90 is open */
@@ -88,7 +85,7 @@ static void line_is(void *ctx, const struct wr_ledger_line *line)
 Test(ledger_view, what_is_not_published_is_in_flight)
 {
     plan.sink_count = 1;
-    struct wr_ledger_view *view = wr_ledger_view_create(&plan);
+    struct wr_ledger_view *view = wr_ledger_view_create(&plan, NULL);
     struct wr_epoch_cut cut;
     cut_at(&cut, 1, 10, 100, WR_TIME_MAX, 10);
     wr_ledger_view_take(view, &cut, (uint64_t[]){ 1 });
