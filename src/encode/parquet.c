@@ -31,6 +31,7 @@ struct wr_parquet_writer {
     uint64_t row_group_bytes;
     uint32_t row_group_rows;
     bool timestamp_local;
+    bool json_as_text;
     char *created_by;
     struct wr_parquet_pair *pairs;
     uint32_t pairs_count;
@@ -100,6 +101,7 @@ static void take_options(struct wr_parquet_writer *w, const struct wr_parquet_op
     w->row_group_bytes = o->row_group_bytes != 0 ? o->row_group_bytes : ROW_GROUP_BYTES;
     w->row_group_rows = o->row_group_rows != 0 ? o->row_group_rows : ROW_GROUP_ROWS;
     w->timestamp_local = o->timestamp_local;
+    w->json_as_text = o->json_as_text;
     w->created_by = wr_strdup(o->created_by != NULL
                                   ? o->created_by
                                   : "weir version " WR_VERSION " (build " WR_BUILD ")");
@@ -336,6 +338,7 @@ static wr_status put_tail(struct wr_parquet_writer *w, struct wr_error *err)
         .chunks = (const void *)w->chunks.data,
         .rows = w->rows,
         .timestamp_local = w->timestamp_local,
+        .json_as_text = w->json_as_text,
         .created_by = w->created_by,
         .pairs = w->pairs,
         .pairs_count = w->pairs_count,

@@ -45,6 +45,7 @@ struct wr_parquet_options {
     bool no_dictionary;
     bool plain_only;              /* no encodings younger than Parquet 1.0: for very old readers */
     bool timestamp_local;         /* TIMESTAMP (not TIMESTAMPTZ) is written isAdjustedToUTC = false */
+    bool json_as_text;            /* JSON is annotated as STRING: in tables, where polars expects just that */
     bool page_crc;                /* CRC-32 of each page, which readers may check */
     const char *created_by;       /* NULL: "weir version 0.1.0 (build ...)" */
     const struct wr_parquet_pair *pairs; /* key-value metadata of the footer */

@@ -137,7 +137,9 @@ static void schema_column(struct wr_thrift *t, const struct wr_parquet_file *fil
                           const struct wr_parquet_column *c)
 {
     const bool utc = c->type.id != WR_TYPE_TIMESTAMP || !file->timestamp_local;
-    const enum converted_type converted = converted_of(c->type, utc);
+    const bool as_text = c->type.id == WR_TYPE_JSON && file->json_as_text;
+    const struct wr_type type = as_text ? wr_type_of(WR_TYPE_TEXT) : c->type;
+    const enum converted_type converted = converted_of(type, utc);
     const uint32_t field_id = file->schema->fields[c->index].field_id;
     wr_thrift_begin_element(t);
     wr_thrift_i32(t, 1, c->layout.physical);
@@ -156,9 +158,9 @@ static void schema_column(struct wr_thrift *t, const struct wr_parquet_file *fil
     if (field_id > 0) {
         wr_thrift_i32(t, 9, (int32_t)field_id);
     }
-    if (has_logical(c->type)) {
+    if (has_logical(type)) {
         wr_thrift_begin_struct(t, 10);
-        logical(t, c->type, utc);
+        logical(t, type, utc);
         wr_thrift_end_struct(t);
     }
     wr_thrift_end_struct(t);

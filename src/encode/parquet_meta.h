@@ -38,6 +38,7 @@ struct wr_parquet_file {
     uint64_t column_indexes_offset; /* where the writer's index buffers went */
     uint64_t offset_indexes_offset;
     bool timestamp_local;
+    bool json_as_text;
     const char *created_by;
     const struct wr_parquet_pair *pairs;
     uint32_t pairs_count;
