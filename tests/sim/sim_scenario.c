@@ -1,0 +1,198 @@
+/* sim_scenario.c: see sim_scenario.h. */
+#include "sim_scenario.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Times in the log lie around the moment of production: mostly a little before, some far behind, few far ahead. */
+static int64_t event_time(int64_t produced_ns)
+{
+    const int64_t wall = SIM_EPOCH_WALL_US + produced_ns / 1000;
+    const uint64_t dice = sim_below(1000);
+    if (dice < 60) {
+        return wall - sim_between(300000, 4000000); /* late, perhaps */
+    }
+    if (dice < 80) {
+        return wall + sim_between(0, 1000000);
+    }
+    return wall - sim_between(0, 150000);
+}
+
+static void draw_split(uint32_t index, uint32_t rows)
+{
+    struct sim_split *split = &sim->splits[index];
+    snprintf(split->name, sizeof split->name, "sim/%u", index);
+    split->count = rows;
+    split->events = sim_alloc(rows * sizeof *split->events);
+    const int64_t gap_us = sim_between(1000, 20000);
+    const uint32_t pauses = (uint32_t)sim_below(25); /* per mille of rows */
+    int64_t at_ns = split->born_ns + sim_between(0, 20) * WR_NS_PER_MS;
+    for (uint32_t i = 0; i < rows; i++) {
+        struct sim_event *event = &split->events[i];
+        at_ns += sim_between(0, 2 * gap_us) * 1000;
+        if (sim_chance(pauses)) {
+            at_ns += sim_between(200, 2500) * WR_NS_PER_MS; /* long enough to be idle, often */
+        }
+        event->produced_ns = at_ns;
+        event->ts_us = event_time(at_ns);
+        event->value = sim_between(-1000, 1000);
+        event->key = (int32_t)sim_below(sim->scenario.key_count);
+        const uint64_t dice = sim_below(1000);
+        if (dice < 15) {
+            event->kind = SIM_MALFORMED;
+        } else if (dice < 25) {
+            event->kind = SIM_NO_TIME;
+        } else if (dice < 32) {
+            event->kind = SIM_AHEAD;
+            event->ts_us += INT64_C(3) * 86400 * WR_US_PER_S;
+        }
+    }
+}
+
+static void add_sink(const char *name, const char *connector, int feed)
+{
+    struct sim_sink *sink = &sim->scenario.sinks[sim->scenario.sink_count++];
+    snprintf(sink->name, sizeof sink->name, "%s", name);
+    snprintf(sink->connector, sizeof sink->connector, "%s", connector);
+    sink->feed = feed;
+    sink->once = strcmp(connector, "simlog") != 0;
+}
+
+static void draw_window(struct sim_sink *sink)
+{
+    static const int64_t sizes_us[] = { 100000, 200000, 400000, 1000000, 3000000 };
+    sink->window = (enum sim_window)sim_below(3);
+    sink->size_us = sizes_us[sim_below(5)];
+    sink->slide_us = sink->size_us;
+    if (sink->window == SIM_HOP) {
+        static const int64_t parts[] = { 1, 2, 4, 5 };
+        sink->slide_us = sink->size_us / parts[sim_below(4)];
+    } else if (sink->window == SIM_SESSION) {
+        sink->size_us = sim_between(20, 400) * 1000;
+    }
+}
+
+static void draw_sinks(void)
+{
+    struct sim_scenario *s = &sim->scenario;
+    const int64_t interval_ms = sim_between(1, 6) * 40;
+    static const char *const connectors[] = { "simtable", "simtable", "simtable", "simlog" };
+    add_sink("late", "simtable", SIM_FEED_LATE);
+    add_sink("bad", "simtable", SIM_FEED_BAD);
+    add_sink("plain", connectors[sim_below(4)], SIM_FEED_ROWS);
+    s->sinks[2].filtered = sim_chance(500);
+    const uint32_t windows = (uint32_t)sim_between(1, 2);
+    for (uint32_t i = 0; i < windows; i++) {
+        add_sink(i == 0 ? "win0" : "win1", connectors[sim_below(4)], SIM_FEED_WINDOW);
+        draw_window(&s->sinks[s->sink_count - 1]);
+    }
+    const bool together = sim_chance(500);
+    for (uint32_t k = 0; k < s->sink_count; k++) {
+        const bool side = s->sinks[k].feed == SIM_FEED_LATE || s->sinks[k].feed == SIM_FEED_BAD;
+        s->sinks[k].interval_ms = side || together || sim_chance(300)
+                                      ? interval_ms
+                                      : interval_ms * sim_between(2, 4);
+    }
+}
+
+/* The last incarnation reads to the end; those before it crash, freeze or are stopped somewhere. */
+static void draw_run(struct sim_run *run, bool last)
+{
+    run->host = 0;
+    if (last) {
+        run->bounded = true;
+        return;
+    }
+    const uint64_t dice = sim_below(10);
+    if (dice < 1) {
+        run->stop_after = sim_log_uniform(20, 3000);
+    }
+    run->crash_kind = (enum sim_point)sim_below(SIM_POINT_COUNT_);
+    static const uint32_t most[] = { [SIM_POINT_FAULT] = 120, [SIM_POINT_OP] = 400,
+                                     [SIM_POINT_STEP] = 3000 };
+    run->crash_after = sim_log_uniform(1, most[run->crash_kind]);
+}
+
+void sim_scenario_draw(void)
+{
+    struct sim_scenario *s = &sim->scenario;
+    static const uint32_t batch_rows[] = { 1, 2, 3, 5, 8, 16, 64 };
+    static const uint32_t lanes[] = { 2, 4, 16 };
+    s->batch_rows = batch_rows[sim_below(7)];
+    s->lane_batches = lanes[sim_below(3)];
+    s->split_count = (uint32_t)sim_between(1, 4);
+    s->text_keys = sim_chance(500);
+    s->key_count = (uint32_t)sim_between(1, 12);
+    s->delay_us = sim_between(0, 4) * 50000;
+    s->lateness_us = sim_chance(500) ? 0 : sim_between(1, 10) * 50000;
+    s->idle_us = sim_between(2, 20) * 50000;
+    s->fault_per_mille = sim_chance(400) ? 0 : (uint32_t)sim_between(5, 80);
+    s->slow_ns = (uint32_t)(sim_chance(150) ? 60 * WR_NS_PER_MS : 3 * WR_NS_PER_MS);
+    s->zero_hash = sim_chance(100);
+    s->crashes = (uint32_t)sim_between(1, 5);
+    draw_sinks();
+    int64_t born_ns = 0;
+    for (uint32_t i = 0; i < s->split_count; i++) {
+        if (i > 0 && sim_chance(400)) {
+            born_ns += sim_between(100, 1500) * WR_NS_PER_MS;
+        }
+        sim->splits[i].born_ns = born_ns;
+        draw_split(i, (uint32_t)sim_between(10, 150));
+    }
+    for (uint32_t r = 0; r <= s->crashes; r++) {
+        s->workers[r] = (uint32_t)sim_between(1, 3);
+        draw_run(&sim->runs[r], r == s->crashes);
+    }
+}
+
+/* ---- SQL ---- */
+
+static void window_sql(struct wr_buf *into, const struct sim_sink *sink)
+{
+    wr_buf_text(into, "SELECT window_start, window_end, k, count(*) AS n, sum(v) AS total, "
+                      "min(id) AS low, max(id) AS high FROM ");
+    const long long size_ms = sink->size_us / 1000;
+    switch (sink->window) {
+    case SIM_TUMBLE:
+        wr_buf_printf(into, "TUMBLE(events, ts, INTERVAL '%lld milliseconds')", size_ms);
+        break;
+    case SIM_HOP:
+        wr_buf_printf(into, "HOP(events, ts, INTERVAL '%lld milliseconds', INTERVAL '%lld milliseconds')",
+                      (long long)sink->slide_us / 1000, size_ms);
+        break;
+    case SIM_SESSION:
+        wr_buf_printf(into, "SESSION(events, ts, INTERVAL '%lld milliseconds')", size_ms);
+        break;
+    }
+    wr_buf_text(into, " GROUP BY window_start, window_end, k");
+}
+
+static void sink_sql(struct wr_buf *into, const struct sim_sink *sink)
+{
+    wr_buf_printf(into, "CREATE SINK %s WITH (connector = '%s', commit_interval = '%lldms'",
+                  sink->name, sink->connector, (long long)sink->interval_ms);
+    wr_buf_text(into, ")");
+    if (sink->feed == SIM_FEED_ROWS) {
+        wr_buf_printf(into, " AS SELECT id, k, v, ts FROM events%s",
+                      sink->filtered ? " WHERE v % 5 <> 0" : "");
+    } else if (sink->feed == SIM_FEED_WINDOW) {
+        wr_buf_text(into, " AS ");
+        window_sql(into, sink);
+    }
+    wr_buf_text(into, ";\n");
+}
+
+void sim_scenario_sql(struct wr_buf *into)
+{
+    const struct sim_scenario *s = &sim->scenario;
+    wr_buf_printf(into,
+                  "CREATE SOURCE events (id BIGINT, k %s, v BIGINT, ts TIMESTAMP,\n"
+                  "  WATERMARK FOR ts AS ts - INTERVAL '%lld milliseconds')\n"
+                  "WITH (connector = 'sim', format = 'json', on_late = 'late', on_error = 'bad',\n"
+                  "  idle_timeout = '%lldms', allowed_lateness = '%lldms');\n",
+                  s->text_keys ? "TEXT" : "BIGINT", (long long)s->delay_us / 1000,
+                  (long long)s->idle_us / 1000, (long long)s->lateness_us / 1000);
+    for (uint32_t k = 0; k < s->sink_count; k++) {
+        sink_sql(into, &s->sinks[k]);
+    }
+}
