@@ -2,7 +2,7 @@
  * routes, what an answer looks like, and the limits that keep a hostile client from holding all
  * threads.
  *
- * Threads: `lock` guards routes and the count of open connections; everything else is constant
+ * Threads: `lock` guards routes and the counts of connections and waits; everything else is constant
  * after start. Invariants: (1) every request is answered here: CivetWeb's own file, CGI and
  * WebSocket handling is never reached (2) a connection is kept for another request only while half
  * of the threads are free, so that /healthz answers although many producers keep their connections
@@ -25,8 +25,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Metrics, health and a few ingest producers at once; a thread costs about 120 KB. */
-#define THREADS       8
+/* Metrics, health and ingest producers at once, most of which may wait for a commit; a thread costs about
+ * 120 KB once it has served. */
+#define THREADS       32
+#define WAITING_MAX   24 /* the others answer health and metrics meanwhile */
 #define ROUTES_MAX    64
 #define ADDRESS_BYTES 256
 
@@ -44,6 +46,7 @@ struct wr_http_server {
     struct route routes[ROUTES_MAX];
     uint32_t route_count;
     uint32_t connections; /* that a thread serves now */
+    uint32_t waiting;     /* handlers between begin_wait and end_wait */
     int64_t last_log_ns;  /* CivetWeb's complaints are told once a second at most */
     uint32_t unlogged;
     bool started; /* until then the error that start returns says it all */
@@ -472,6 +475,23 @@ void wr_http_server_route(struct wr_http_server *server, const char *prefix,
     wr_assert(copy != NULL);
     server->routes[server->route_count++] = (struct route){
         .prefix = copy, .prefix_bytes = strlen(copy), .handler = handler, .ctx = ctx};
+    pthread_mutex_unlock(&server->lock);
+}
+
+bool wr_http_server_begin_wait(struct wr_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    const bool may = server->waiting < WAITING_MAX;
+    server->waiting += may;
+    pthread_mutex_unlock(&server->lock);
+    return may;
+}
+
+void wr_http_server_end_wait(struct wr_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    wr_assert(server->waiting > 0);
+    server->waiting--;
     pthread_mutex_unlock(&server->lock);
 }
 

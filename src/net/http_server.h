@@ -42,6 +42,10 @@ void wr_http_server_route(struct wr_http_server *server, const char *prefix,
                           wr_http_handler handler, void *ctx);
 /* The address in use (port 0 is resolved). */
 const char *wr_http_server_address(const struct wr_http_server *server);
+/* For handlers that wait for more than their own client (a commit): false when so many do that
+ * the others would find no thread; true: wr_http_server_end_wait ends it. @thread any */
+bool wr_http_server_begin_wait(struct wr_http_server *server);
+void wr_http_server_end_wait(struct wr_http_server *server);
 /* Waits for handlers that are running; NULL is fine. */
 void wr_http_server_stop(struct wr_http_server *server);
 
