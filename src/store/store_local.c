@@ -224,7 +224,9 @@ static wr_status local_upload_publish(struct wr_upload *base, struct wr_error *e
 {
     struct local_upload *up = (struct local_upload *)base;
     if (up->temporary != NULL) {
-        if (rename(up->temporary, up->path) < 0) {
+        /* Gone, and the file is there: whoever took over has published it from its ticket. */
+        if (rename(up->temporary, up->path) < 0 &&
+            (errno != ENOENT || access(up->path, F_OK) != 0)) {
             return wr_file_fail(err, WR_CLASS_FATAL, errno, "rename the finished file to",
                                 up->path);
         }

@@ -12,10 +12,21 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BED_OPTIONS_MAX 16u
+#define BED_RECEIPTS_MAX 4u
+
+/* What a manifest would keep of the sink, in memory that outlives a process of the test. */
+struct bed_manifest {
+    uint64_t epoch;
+    uint32_t receipt_count;
+    size_t bytes[BED_RECEIPTS_MAX];
+    char text[BED_RECEIPTS_MAX][16384];
+};
 
 struct bed_row {
     int64_t id;
@@ -37,6 +48,11 @@ struct bed {
     struct wr_writer *writer;
     struct wr_error err;
     struct wr_buf receipt; /* what prepare left last */
+    struct bed_manifest *manifest;
+    const char *owner;
+    const char *state_uuid; /* "": without state */
+    uint32_t lane;
+    uint32_t lanes;
     uint64_t memory_bytes;
     uint64_t visible_rows;
     int64_t visible_ingest_us;
@@ -72,6 +88,12 @@ static void bed_init(struct bed *bed, const struct wr_sink_ops *ops)
     memset(bed, 0, sizeof *bed);
     bed->ops = ops;
     bed->memory_bytes = 64u << 20;
+    bed->owner = "0123456789abcdef";
+    bed->state_uuid = "";
+    bed->lanes = 1;
+    bed->manifest = mmap(NULL, sizeof *bed->manifest, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(bed->manifest, MAP_FAILED);
     wr_arena_init(&bed->arena, 4096);
     snprintf(bed->directory, sizeof bed->directory, "/tmp/weir-sink-XXXXXX");
     cr_assert_not_null(mkdtemp(bed->directory));
@@ -123,8 +145,11 @@ static wr_status bed_reopen(struct bed *bed)
 {
     const struct wr_sink_env env = { .plan = &bed->plan,
                                      .pipeline = "test",
-                                     .owner = "0123456789abcdef",
-                                     .lanes = 1,
+                                     .owner = bed->owner,
+                                     .state_uuid = bed->state_uuid,
+                                     .exactly_once = bed->state_uuid[0] != '\0',
+                                     .lane = bed->lane,
+                                     .lanes = bed->lanes,
                                      .io = bed->io,
                                      .memory_bytes = bed->memory_bytes,
                                      .terminal = stdout,
@@ -187,6 +212,68 @@ static inline void bed_publish(struct bed *bed, uint64_t epoch)
                  bed->err.message);
 }
 
+/* The receipt becomes part of the manifest of epoch, which begins anew with lane 0. */
+static inline void bed_commit_lane(struct bed *bed, uint64_t epoch)
+{
+    struct bed_manifest *m = bed->manifest;
+    m->epoch = epoch;
+    m->receipt_count = bed->lane == 0 ? 0 : m->receipt_count;
+    if (bed->receipt.bytes > 0) {
+        cr_assert_lt(bed->receipt.bytes, sizeof m->text[0]);
+        cr_assert_lt(m->receipt_count, BED_RECEIPTS_MAX);
+        memcpy(m->text[m->receipt_count], bed->receipt.data, bed->receipt.bytes);
+        m->bytes[m->receipt_count++] = bed->receipt.bytes;
+    }
+}
+
+static inline uint32_t bed_receipts(const struct bed *bed, struct wr_receipt *receipts)
+{
+    for (uint32_t i = 0; i < bed->manifest->receipt_count; i++) {
+        receipts[i] = (struct wr_receipt){ bed->manifest->text[i], bed->manifest->bytes[i] };
+    }
+    return bed->manifest->receipt_count;
+}
+
+/* Lane 0 gets all receipts, as from run. */
+static inline wr_status bed_try_publish_committed(struct bed *bed)
+{
+    struct wr_receipt receipts[BED_RECEIPTS_MAX];
+    const uint32_t count = bed->lane == 0 ? bed_receipts(bed, receipts) : 0;
+    return bed->ops->publish(bed->writer, bed->manifest->epoch, receipts, count, &bed->err);
+}
+
+static inline wr_status bed_try_recover(struct bed *bed, const char *const *owners, uint32_t count)
+{
+    struct wr_receipt receipts[BED_RECEIPTS_MAX];
+    const struct wr_sink_recovery recovery = { .epoch = bed->manifest->epoch,
+                                               .receipts = receipts,
+                                               .receipt_count = bed_receipts(bed, receipts),
+                                               .owners = owners,
+                                               .owner_count = count };
+    return bed->ops->recover(bed->writer, &recovery, &bed->err);
+}
+
+/* From the one predecessor. */
+static inline void bed_recover(struct bed *bed, const char *owner)
+{
+    cr_assert_eq(bed_try_recover(bed, &owner, 1), WR_OK, "%s", bed->err.message);
+}
+
+/* Another process lives and ends without a word, as if killed: its writers are never closed. */
+static inline void bed_killed(struct bed *bed, void (*life)(struct bed *bed))
+{
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        life(bed);
+        _exit(77);
+    }
+    int status;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 77, "the first process did not get to "
+              "its end (%d)", status);
+}
+
 static inline void bed_close_writer(struct bed *bed)
 {
     bed->ops->close(bed->writer);
@@ -202,6 +289,7 @@ static void bed_deinit(struct bed *bed)
 {
     bed_close_writer(bed);
     wr_buf_deinit(&bed->receipt);
+    munmap(bed->manifest, sizeof *bed->manifest);
     wr_io_destroy(bed->io);
     wr_batch_pool_destroy(bed->pool);
     wr_arena_deinit(&bed->arena);

@@ -1,3 +1,4 @@
+#include "flaky_store.h"
 #include "sink_bed.h"
 
 #include "sink/hive_partitions.h"
@@ -331,4 +332,239 @@ Test(sink_parquet, wrong_options_are_refused)
     }
     cr_assert_eq(bed_check(&bed), WR_FAIL);
     cr_assert_not_null(strstr(bed.err.message, "every column"));
+}
+
+/* ---- crashes and recovery ---- */
+
+#define FIRST "aaaaaaaaaaaaaaaa"
+#define SECOND "bbbbbbbbbbbbbbbb"
+
+static void with_state(const char *owner, uint32_t lane, uint32_t lanes)
+{
+    bed.owner = owner;
+    bed.state_uuid = "6b1c5a2e-0000-4000-8000-000000000001";
+    bed.lane = lane;
+    bed.lanes = lanes;
+}
+
+static void start(const char *owner, uint32_t lane, uint32_t lanes)
+{
+    with_state(owner, lane, lanes);
+    cr_assert_eq(bed_reopen(&bed), WR_OK, "%s", bed.err.message);
+}
+
+static void expect_files(uint32_t visible, uint32_t hidden)
+{
+    look();
+    cr_assert_eq(found.visible, visible, "%u visible", found.visible);
+    cr_assert_eq(found.hidden, hidden, "%u hidden", found.hidden);
+}
+
+/* Epoch 1 is published by two lanes, 2 is committed and no more, 3 prepared, and rows of 4 are written. */
+static void two_lanes_until_killed(struct bed *b)
+{
+    struct wr_writer *writers[2];
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        start(FIRST, lane, 2);
+        writers[lane] = b->writer;
+    }
+    for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+        for (uint32_t lane = 0; lane < 2; lane++) {
+            b->lane = lane;
+            b->writer = writers[lane];
+            bed_write(b, three, 3);
+            bed_prepare(b, epoch);
+            if (epoch <= 2) {
+                bed_commit_lane(b, epoch);
+            }
+        }
+        for (uint32_t lane = 0; epoch == 1 && lane < 2; lane++) {
+            b->lane = lane;
+            b->writer = writers[lane];
+            cr_assert_eq(bed_try_publish_committed(b), WR_OK);
+        }
+    }
+    bed_write(b, three, 3);
+}
+
+Test(sink_parquet, a_committed_epoch_of_two_lanes_is_published_by_the_next_process_once)
+{
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    bed_killed(&bed, two_lanes_until_killed);
+    expect_files(2, 4);
+    start(SECOND, 0, 1); /* another number of lanes */
+    bed_recover(&bed, FIRST);
+    expect_files(4, 0);
+    bed_recover(&bed, FIRST); /* and once more, as after a crash in the middle of it */
+    expect_files(4, 0);
+    bed_write(&bed, three, 3);
+    bed_prepare(&bed, 5);
+    bed_commit_lane(&bed, 5);
+    cr_assert_eq(bed_try_publish_committed(&bed), WR_OK);
+    expect_files(5, 0);
+}
+
+Test(sink_parquet, partitions_are_recovered_too)
+{
+    bed_path_option(&bed, "lake");
+    bed_option(&bed, "partition_by", "country");
+    bed.partition[0] = 1;
+    bed.plan.partition_count = 1;
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    bed_killed(&bed, two_lanes_until_killed);
+    start(SECOND, 0, 3);
+    bed_recover(&bed, FIRST);
+    expect_files(12, 0);
+}
+
+static void published_then_killed(struct bed *b)
+{
+    start(FIRST, 0, 1);
+    bed_write(b, three, 3);
+    bed_prepare(b, 1);
+    bed_commit_lane(b, 1);
+    cr_assert_eq(bed_try_publish_committed(b), WR_OK);
+}
+
+Test(sink_parquet, what_was_published_before_the_crash_is_not_published_again)
+{
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    bed_killed(&bed, published_then_killed);
+    expect_files(1, 0);
+    const uint64_t bytes = found.bytes;
+    start(SECOND, 0, 1);
+    bed_recover(&bed, FIRST);
+    expect_files(1, 0);
+    cr_assert_eq(found.bytes, bytes);
+}
+
+Test(sink_parquet, with_a_state_an_orderly_close_keeps_what_may_be_committed)
+{
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    start(FIRST, 0, 1);
+    bed_write(&bed, three, 3);
+    bed_prepare(&bed, 1);
+    bed_commit_lane(&bed, 1); /* the manifest is there, the publication was never begun */
+    bed_write(&bed, three, 3);
+    bed_close_writer(&bed);
+    expect_files(0, 1);
+    start(SECOND, 0, 1);
+    bed_recover(&bed, FIRST);
+    expect_files(1, 0);
+}
+
+Test(sink_parquet, a_zombie_publishes_what_its_successor_has_published_already)
+{
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    start(FIRST, 0, 1);
+    bed_write(&bed, three, 3);
+    bed_prepare(&bed, 1);
+    bed_commit_lane(&bed, 1);
+    struct wr_writer *zombie = bed.writer;
+    start(SECOND, 0, 1);
+    bed_recover(&bed, FIRST);
+    expect_files(1, 0);
+    struct wr_writer *second = bed.writer;
+    bed.writer = zombie;
+    cr_assert_eq(bed_try_publish_committed(&bed), WR_OK, "%s", bed.err.message);
+    bed_close_writer(&bed);
+    bed.writer = second;
+    expect_files(1, 0);
+}
+
+Test(sink_parquet, another_sink_of_the_same_directory_keeps_its_uploads)
+{
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    start(FIRST, 0, 1);
+    bed_write(&bed, three, 3);
+    bed_prepare(&bed, 1);
+    struct wr_writer *mine = bed.writer;
+    bed.plan.name = "neighbour";
+    start(SECOND, 0, 1);
+    bed_recover(&bed, FIRST);
+    expect_files(0, 1);
+    bed_close_writer(&bed);
+    bed.plan.name = "bed";
+    bed.writer = mine;
+}
+
+Test(sink_parquet, a_damaged_receipt_is_an_error)
+{
+    static const char *const texts[] = { "", "[]", "{}", "{\"files\":1}", "{\"files\":[1]}",
+                                         "{\"files\":[{\"key\":\"../x\"}]}" };
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    start(SECOND, 0, 1);
+    for (uint32_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const struct wr_receipt receipt = { texts[i], strlen(texts[i]) };
+        const struct wr_sink_recovery recovery = { .epoch = 1,
+                                                   .receipts = &receipt,
+                                                   .receipt_count = 1 };
+        cr_assert_eq(bed.ops->recover(bed.writer, &recovery, &bed.err), WR_FAIL, "%s", texts[i]);
+        cr_assert_neq(bed.err.cls, WR_CLASS_RETRY);
+    }
+}
+
+/* Each call to the store fails once, in turn; whoever drives the writer repeats what failed with RETRY. */
+#define REPEAT(call)                                                                               \
+    do {                                                                                           \
+        wr_status status_ = (call);                                                                \
+        if (status_ == WR_FAIL) {                                                                  \
+            cr_assert_eq(bed.err.cls, WR_CLASS_RETRY, "%s", bed.err.message);                      \
+            status_ = (call);                                                                      \
+        }                                                                                          \
+        cr_assert_eq(status_, WR_OK, "%s", bed.err.message);                                       \
+    } while (0)
+
+static wr_status prepare_anew(uint64_t epoch)
+{
+    bed.receipt.bytes = 0;
+    return bed.ops->prepare(bed.writer, epoch, &bed.receipt, &bed.err);
+}
+
+/* false: no call failed any more. */
+static bool live_with_failure(uint32_t fail_at, bool applied)
+{
+    const char *const owner = FIRST;
+    start(FIRST, 0, 1);
+    flaky_arm(fail_at, applied);
+    for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+        REPEAT(bed_try_write(&bed, three, 3));
+        REPEAT(prepare_anew(epoch));
+        bed_commit_lane(&bed, epoch);
+        if (epoch == 1) {
+            REPEAT(bed_try_publish_committed(&bed));
+        }
+    }
+    bed_close_writer(&bed);
+    start(SECOND, 0, 1);
+    REPEAT(bed_try_recover(&bed, &owner, 1));
+    bed_close_writer(&bed);
+    const bool fired = flaky.fired;
+    flaky_arm(0, false);
+    return fired;
+}
+
+Test(sink_parquet, any_call_to_the_store_may_fail_once)
+{
+    bed_path_option(&bed, "lake");
+    cr_assert_eq(bed_check(&bed), WR_OK);
+    for (uint32_t applied = 0; applied < 2; applied++) {
+        uint32_t fail_at = 1;
+        uint32_t visible = 0;
+        do {
+            visible += 2;
+        } while (live_with_failure(fail_at++, applied == 1) && fail_at < 100);
+        cr_assert_gt(fail_at, 8);
+        cr_assert_lt(fail_at, 100);
+        expect_files(visible, 0);
+        char lake[128];
+        snprintf(lake, sizeof lake, "%s/lake", bed.directory);
+        nftw(lake, bed_remove, 16, FTW_DEPTH | FTW_PHYS);
+    }
 }
