@@ -406,7 +406,7 @@ static int walk(struct listing *list, const char *directory)
     struct wr_buf buf = { 0 };
     wr_buf_printf(&buf, "%s/%s", list->store->root, directory);
     DIR *stream = opendir(wr_buf_cstr(&buf));
-    int error = stream == NULL && errno != ENOENT ? errno : 0;
+    int error = stream == NULL && errno != ENOENT && errno != ENOTDIR ? errno : 0;
     for (const struct dirent *entry; stream != NULL && error == 0;) {
         errno = 0;
         entry = readdir(stream);
@@ -434,6 +434,19 @@ static int walk(struct listing *list, const char *directory)
     return error;
 }
 
+/* The directory that holds all keys of the prefix, as "" or a key that ends with a slash: a walk need not begin
+ * above it. */
+static char *directory_of(const char *prefix)
+{
+    const char *slash = strrchr(prefix, '/');
+    const bool safe = prefix[0] != '/' && strstr(prefix, "..") == NULL;
+    char *directory = wr_strdup(slash != NULL && safe ? prefix : "");
+    if (directory[0] != '\0') {
+        directory[slash - prefix + 1] = '\0';
+    }
+    return directory;
+}
+
 static int by_key(const void *a, const void *b)
 {
     return strcmp(((const struct found_key *)a)->key, ((const struct found_key *)b)->key);
@@ -445,7 +458,9 @@ static wr_status local_list(struct wr_store *base, const char *prefix, const cha
 {
     struct local_store *store = (struct local_store *)base;
     struct listing list = { .store = store, .prefix = prefix, .start_after = start_after };
-    const int error = walk(&list, "");
+    char *directory = directory_of(prefix);
+    const int error = walk(&list, directory);
+    free(directory);
     if (error == 0 && list.count > 0) {
         qsort(list.keys, list.count, sizeof *list.keys, by_key);
     }
@@ -566,7 +581,7 @@ static int abandon_in(const struct leaving *l, const char *directory)
     struct wr_buf buf = { 0 };
     wr_buf_printf(&buf, "%s/%s", l->store->root, directory);
     DIR *stream = opendir(wr_buf_cstr(&buf));
-    int error = stream == NULL && errno != ENOENT ? errno : 0;
+    int error = stream == NULL && errno != ENOENT && errno != ENOTDIR ? errno : 0;
     while (stream != NULL && error == 0) {
         errno = 0;
         const struct dirent *entry = readdir(stream);
@@ -607,7 +622,9 @@ static wr_status local_abandon(struct wr_store *base, const char *prefix, const 
                                .mark = mark,
                                .keep = keep_key,
                                .ctx = ctx };
-    const int error = abandon_in(&l, "");
+    char *directory = directory_of(prefix);
+    const int error = abandon_in(&l, directory);
+    free(directory);
     return error == 0 ? WR_OK
                       : wr_file_fail(err, WR_CLASS_FATAL, error,
                                      "remove unpublished files of an earlier run in",

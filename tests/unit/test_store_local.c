@@ -138,6 +138,11 @@ Test(store_local, listing_is_in_order_of_keys_and_by_prefix)
     cr_assert_str_eq(listed("b/", NULL), "b/10:3 b/2:1 ");
     cr_assert_str_eq(listed("b", "b/10"), "b/2:1 ");
     cr_assert_str_eq(listed("none/", NULL), "");
+    cr_assert_str_eq(listed("none/of/it", NULL), "");
+    cr_assert_str_eq(listed("c/d/e", NULL), "c/d/e:0 ");
+    cr_assert_str_eq(listed("c/d", NULL), "c/d/e:0 ");
+    cr_assert_str_eq(listed("a/b", NULL), "", "a is an object, no directory");
+    cr_assert_str_eq(listed("../", NULL), "");
 }
 
 Test(store_local, what_a_crash_leaves_is_not_seen)
