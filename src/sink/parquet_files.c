@@ -99,6 +99,7 @@ void wr_parquet_files_init(struct wr_parquet_files *files, const struct wr_sink_
     files->options = (struct wr_parquet_options){
         .zstd_level = (int)wr_options_int(plan->options, "compression_level"),
         .row_group_bytes = (uint64_t)wr_options_int(plan->options, "row_group_size"),
+        .json_as_text = way->json_as_text,
         .pairs = files->pairs,
         .pairs_count = 2,
         .shared = files->shared,

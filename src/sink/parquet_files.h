@@ -49,6 +49,7 @@ struct wr_parquet_files_way {
     /* Finished files become objects at once (a table's: nobody looks at one that the log does not name); else they are
      * uploads that wait for their publication. */
     bool at_once;
+    bool json_as_text;               /* JSON columns are annotated as texts (parquet.h) */
     wr_hive_text_fn *partition_text; /* NULL: as SQL writes values */
     /* Appends the file's statistics as JSON text; NULL: nobody asks for them. */
     void (*stats)(const struct wr_parquet_summary *summary, const struct wr_schema *schema,

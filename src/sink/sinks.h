@@ -5,6 +5,7 @@
 #include "weir/sink.h"
 
 extern const struct wr_sink_ops wr_sink_blackhole;
+extern const struct wr_sink_ops wr_sink_delta;
 extern const struct wr_sink_ops wr_sink_file;
 extern const struct wr_sink_ops wr_sink_kafka;
 extern const struct wr_sink_ops wr_sink_parquet;

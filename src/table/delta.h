@@ -56,6 +56,9 @@ struct wr_delta_commit {
     uint32_t remove_count;
 };
 
+/* Without touching the store: types that Delta cannot hold (USER, with the column's name). */
+WR_NODISCARD wr_status wr_delta_check_types(const struct wr_delta_spec *spec, struct wr_error *err);
+
 /* Opens the table at the store's root and reads its log. spec NULL: any existing table (for maintenance). */
 WR_NODISCARD wr_status wr_delta_open(struct wr_delta **table, struct wr_store *store,
                                      const struct wr_delta_spec *spec, struct wr_error *err);
