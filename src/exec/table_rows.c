@@ -272,7 +272,7 @@ static void index_grow(struct wr_table *table)
     }
 }
 
-/* An eighth more at a time: doubling would cost more than the bits themselves. */
+/* An eighth more at a time, as the chunks' list: doubling would cost as much as the bits themselves. */
 static void dirty_grow(struct wr_table *table)
 {
     const uint32_t words = table->dirty_words + table->dirty_words / 8 + 2;
@@ -317,7 +317,7 @@ static uint32_t row_take(struct wr_table *table)
     const uint32_t number = table->rows++;
     if (number >> shape->chunk_shift == table->chunk_count) {
         if (table->chunk_count == table->chunk_capacity) {
-            table->chunk_capacity = table->chunk_capacity == 0 ? 4 : table->chunk_capacity * 2;
+            table->chunk_capacity += table->chunk_capacity / 8 + 4;
             table->chunks =
                 wr_realloc(table->chunks, table->chunk_capacity * sizeof *table->chunks);
         }

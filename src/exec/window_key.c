@@ -29,7 +29,7 @@ static uint32_t chunk_shift_of(enum wr_window_kind kind)
     switch (kind) {
     case WR_WINDOW_HOP: return 5;
     case WR_WINDOW_INHERIT: return 3;
-    case WR_WINDOW_TUMBLE:
+    case WR_WINDOW_TUMBLE: return 8;
     case WR_WINDOW_SESSION: break;
     }
     return 7;

@@ -147,6 +147,30 @@ static void sweep_rows(struct wr_window *w, const struct wr_table *table,
     }
 }
 
+/* Changed rows lie apart, so each is a miss or two: they are asked for together. */
+static uint32_t record_marked(struct wr_window *w, const struct wr_table *table,
+                              const struct wr_cell *cell)
+{
+    enum { AHEAD = 32 };
+    uint32_t numbers[AHEAD];
+    uint32_t recorded = 0;
+    uint32_t next = wr_table_next_marked(table, 0);
+    while (next != UINT32_MAX) {
+        uint32_t count = 0;
+        for (; next != UINT32_MAX && count < AHEAD; next = wr_table_next_marked(table, next + 1)) {
+            const uint8_t *row = wr_table_row(table, next);
+            __builtin_prefetch(row);
+            __builtin_prefetch(row + table->shape->stride - 1);
+            numbers[count++] = next;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            record(w, cell, numbers[i]);
+        }
+        recorded += count;
+    }
+    return recorded;
+}
+
 /* What has changed in a table, and the sweep's share. */
 static void cut_table(struct wr_window *w, struct wr_table *table, const struct wr_cell *cell,
                       struct wr_sweep *sweep, uint64_t epoch)
@@ -156,12 +180,7 @@ static void cut_table(struct wr_window *w, struct wr_table *table, const struct 
         wr_table_unmark_all(table);
         return;
     }
-    uint32_t dirty = 0;
-    for (uint32_t n = wr_table_next_marked(table, 0); n != UINT32_MAX;
-         n = wr_table_next_marked(table, n + 1)) {
-        record(w, cell, n);
-        dirty++;
-    }
+    uint32_t dirty = record_marked(w, table, cell);
     if (dirty > 0) {
         sweep->base = sweep->base == 0 ? epoch : sweep->base;
         sweep->last = epoch;
