@@ -16,6 +16,8 @@
 #define CONTROL_TURN_NS (20 * WR_NS_PER_MS)
 /* Old snapshots deleted after one epoch: a request each on an object store, next to no time beside its interval. */
 #define GARBAGE_PER_EPOCH 4u
+/* Without any progress for so long a replay is not going to end. */
+#define REPLAY_PATIENCE_NS (30 * WR_NS_PER_S)
 
 void wr_control_init(struct wr_control *c, struct wr_pipeline *p)
 {
@@ -47,7 +49,6 @@ wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_err
 {
     struct wr_pipeline *p = c->p;
     if (p->config.state_url == NULL) {
-        p->first_epoch = 1;
         return WR_OK;
     }
     if (c->seat == NULL) {
@@ -66,7 +67,6 @@ wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_err
     }
     const struct wr_manifest *head = wr_seat_head(c->seat);
     c->epoch = head->epoch;
-    p->first_epoch = head->epoch + 1;
     p->recovery = wr_recovery_create(p->plan, head);
     if (p->recovery->resumed) {
         wr_log_info("run", "state %s: going on behind epoch %llu", p->config.state_url,
@@ -202,18 +202,25 @@ static void wake_all(struct wr_pipeline *p)
     }
 }
 
-static uint64_t changes(const struct wr_pipeline *p)
+/* A counter of all workers. */
+static uint64_t sum_of(const struct wr_pipeline *p, size_t counter_offset)
 {
     uint64_t sum = 0;
     for (uint32_t w = 0; w < p->config.workers; w++) {
-        sum += wr_counter_get(&p->workers[w].changes);
+        const char *worker = (const char *)&p->workers[w];
+        sum += wr_counter_get((const struct wr_counter *)(worker + counter_offset));
     }
     return sum;
 }
 
 static void request_epoch(struct wr_control *c, struct wr_time now, bool final)
 {
+    const uint64_t opened = sum_of(c->p, offsetof(struct wr_worker, splits_opened));
     c->epoch++;
+    if (opened != c->opened_at_request) {
+        c->opened_at_request = opened;
+        c->p->full_epoch = c->epoch;
+    }
     c->epoch_open = true;
     c->snapshots_taken = false;
     c->stored_count = 0;
@@ -223,9 +230,9 @@ static void request_epoch(struct wr_control *c, struct wr_time now, bool final)
 }
 
 /* Whether an epoch would commit anything: idle pipelines write no manifests but their owner's sign of life. */
-static bool is_worth(struct wr_control *c, struct wr_time now)
+static bool is_worth(struct wr_control *c)
 {
-    const uint64_t at = changes(c->p);
+    const uint64_t at = sum_of(c->p, offsetof(struct wr_worker, changes));
     if (at != c->changes_at_request) {
         c->changes_at_request = at;
         c->unsettled = 1;
@@ -238,7 +245,7 @@ static bool is_worth(struct wr_control *c, struct wr_time now)
         c->unsettled--; /* by then every sink has taken part once */
         return true;
     }
-    return c->seat == NULL || c->epoch < c->p->first_epoch || wr_seat_must_write(c->seat, now);
+    return c->seat == NULL;
 }
 
 static void release_positions(void *ctx, uint32_t source,
@@ -289,24 +296,61 @@ static void finish_epoch(struct wr_control *c)
     }
 }
 
-static void request_if_due(struct wr_control *c, struct wr_time now)
+/* While a split replays no epoch is taken (recovery.h). A split of the state that the source does not give holds it up: said, and after a
+ * while given up. */
+static bool is_replaying(struct wr_control *c, struct wr_time now)
 {
     struct wr_pipeline *p = c->p;
+    if (p->recovery == NULL || c->replay_given_up ||
+        atomic_load_explicit(&p->recovery->replaying, memory_order_relaxed) == 0) {
+        return false;
+    }
+    const uint64_t at = sum_of(p, offsetof(struct wr_worker, changes));
+    if (at != c->changes_in_replay || c->replay_moved_ns == 0) {
+        c->changes_in_replay = at;
+        c->replay_moved_ns = now.mono_ns;
+    }
+    if (now.mono_ns - c->replay_moved_ns < REPLAY_PATIENCE_NS && !wr_epoch_all_finished(&p->board)) {
+        return true;
+    }
+    c->replay_given_up = true;
+    wr_log_warn("run", "splits that the state knows are not given by their sources any more: sinks that had read less of them "
+                "than others stay without those rows (weir state show tells positions)");
+    return false;
+}
+
+static wr_status request_if_due(struct wr_control *c, struct wr_time now, struct wr_error *err)
+{
+    struct wr_pipeline *p = c->p;
+    if (c->seat != NULL && wr_seat_must_write(c->seat, now)) {
+        if (wr_seat_touch(c->seat, err) != WR_OK) {
+            return back_off(c, err, "state") ? WR_OK : WR_FAIL;
+        }
+        works_again(c, "state");
+        c->epoch = wr_seat_head(c->seat)->epoch;
+    }
     /* Acquire pairs with wr_pipeline_stop_with's release. */
     const bool asked =
         c->stop || p->preview_full || atomic_load_explicit(&p->stop_asked, memory_order_acquire);
     const bool ended = wr_epoch_all_finished(&p->board) || asked;
     const bool rejects = atomic_load_explicit(&p->rejects.any, memory_order_relaxed);
+    if (is_replaying(c, now)) {
+        if (asked) {
+            wr_log_warn("run", "stopped while rows were replayed for sinks that lag behind: nothing new is committed");
+            c->final_done = true;
+        }
+        return WR_OK;
+    }
     if (ended && !rejects) {
         atomic_store_explicit(&p->stopping, asked, memory_order_relaxed);
         request_epoch(c, now, true);
     } else if (now.mono_ns >= c->next_epoch_ns) {
-        if (is_worth(c, now)) {
+        c->next_epoch_ns = now.mono_ns + p->epoch_interval_us * 1000;
+        if (is_worth(c)) {
             request_epoch(c, now, false);
-        } else {
-            c->next_epoch_ns = now.mono_ns + p->epoch_interval_us * 1000;
         }
     }
+    return WR_OK;
 }
 
 static wr_status drive_epoch(struct wr_control *c, struct wr_time now, struct wr_error *err)
@@ -333,10 +377,7 @@ static wr_status drive_epoch(struct wr_control *c, struct wr_time now, struct wr
             finish_epoch(c);
             WR_FAULT("epoch.after_publish");
         }
-        if (!c->final_done) {
-            request_if_due(c, now);
-        }
-        return WR_OK;
+        return c->final_done ? WR_OK : request_if_due(c, now, err);
     }
     return WR_OK;
 }
@@ -360,8 +401,7 @@ static void tick_sources(struct wr_pipeline *p, struct wr_time now)
 
 void wr_control_begin(struct wr_control *c)
 {
-    /* With state the first epoch comes at once: from it on every sink and split stands somewhere. */
-    c->next_epoch_ns = wr_clock_now().mono_ns + (c->seat != NULL ? 0 : c->p->epoch_interval_us * 1000);
+    c->next_epoch_ns = wr_clock_now().mono_ns + c->p->epoch_interval_us * 1000;
     atomic_store_explicit(&c->p->ready, true, memory_order_relaxed);
 }
 

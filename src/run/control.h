@@ -34,6 +34,10 @@ struct wr_control {
     int64_t retry_ns;
     struct wr_backoff backoff;
     uint64_t changes_at_request; /* of all workers */
+    uint64_t opened_at_request;  /* splits, likewise */
+    uint64_t changes_in_replay;
+    int64_t replay_moved_ns;
+    bool replay_given_up;
     uint64_t unsettled;          /* epochs that must follow although nothing changes: some sink still stands before the last change */
     uint64_t *published;         /* scratch: per sink */
     /* the epoch at hand */

@@ -470,20 +470,31 @@ void wr_seat_prune(struct wr_seat *seat)
     }
 }
 
-wr_status wr_seat_release(struct wr_seat *seat, struct wr_error *err)
+static wr_status repeat_head(struct wr_seat *seat, bool released, struct wr_error *err)
 {
     struct wr_manifest next;
-    if (seat->state != OWNER) {
-        return WR_OK;
-    }
     wr_status status = copy_head(seat, &next, err);
     for (uint32_t k = 0; status == WR_OK && seat->published && k < next.sink_count; k++) {
         next.sinks[k].published = true;
     }
     if (status == WR_OK) {
-        status = commit(seat, &next, true, err);
+        status = commit(seat, &next, released, err);
     }
     wr_manifest_deinit(&next);
+    return status;
+}
+
+wr_status wr_seat_touch(struct wr_seat *seat, struct wr_error *err)
+{
+    return repeat_head(seat, false, err);
+}
+
+wr_status wr_seat_release(struct wr_seat *seat, struct wr_error *err)
+{
+    if (seat->state != OWNER) {
+        return WR_OK;
+    }
+    const wr_status status = repeat_head(seat, true, err);
     if (status == WR_OK) {
         seat->state = RELEASED;
         if (seat->lock_fd >= 0) {

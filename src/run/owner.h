@@ -45,8 +45,10 @@ WR_NODISCARD wr_status wr_seat_commit(struct wr_seat *seat, struct wr_manifest *
                                       struct wr_error *err);
 /* All that the head names is published and predecessors' leftovers are gone: the next manifest says so. */
 void wr_seat_published(struct wr_seat *seat);
-/* An owner without news must show that it lives. */
+/* An owner without news must show that it lives: a third of owner_timeout has passed since its last manifest. */
 bool wr_seat_must_write(const struct wr_seat *seat, struct wr_time now);
+/* Shows it: the head once more, as the next epoch. RETRY and FATAL as commit. */
+WR_NODISCARD wr_status wr_seat_touch(struct wr_seat *seat, struct wr_error *err);
 /* Deletes a few old manifests; never fails loudly. */
 void wr_seat_prune(struct wr_seat *seat);
 WR_NODISCARD wr_status wr_seat_release(struct wr_seat *seat, struct wr_error *err);

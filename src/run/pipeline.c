@@ -56,7 +56,7 @@ uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p)
 
 bool wr_pipeline_joins(const struct wr_pipeline *p, uint32_t sink, uint64_t epoch, bool final)
 {
-    return final || epoch == p->first_epoch || epoch % p->sink_every[sink] == 0;
+    return final || epoch == p->full_epoch || epoch % p->sink_every[sink] == 0;
 }
 
 static void lay_out(struct wr_pipeline *p)

@@ -79,7 +79,8 @@ struct wr_pipeline {
     atomic_bool sinks_end;
 
     int64_t epoch_interval_us; /* smallest commit interval of all sinks */
-    uint64_t first_epoch;      /* of this run: all sinks take part, so that each of them stands somewhere */
+    uint64_t full_epoch;       /* the newest in which all take part: the first one after splits were opened, so that every sink stands
+                                  somewhere in each of them */
     uint64_t *sink_every;      /* per sink: takes part in every n-th epoch */
     uint32_t *node_every;      /* per node: so does its state */
     bool *exactly_once;        /* per sink: its guarantee */

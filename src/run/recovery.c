@@ -124,7 +124,11 @@ static void resume_split(const struct wr_recovery *r, uint32_t source, struct wr
                                                 .watermark_us = WR_TIME_MIN,
                                                 .max_event_us = WR_TIME_MIN };
     }
+    split->replay_until = INT64_MIN;
     for (uint32_t k = 0; k < plan->sink_count; k++) {
+        if (split->skip[k] > split->replay_until) {
+            split->replay_until = split->skip[k];
+        }
         if (split->skip[k] != INT64_MIN) {
             add_mark(split, split->skip[k], WR_TIME_MIN);
         }
@@ -141,7 +145,7 @@ static void resume_split(const struct wr_recovery *r, uint32_t source, struct wr
 
 /* ---- a source ---- */
 
-static void resume_source(const struct wr_recovery *r, uint32_t source)
+static void resume_source(struct wr_recovery *r, uint32_t source)
 {
     struct wr_source_resume *into = &r->sources[source];
     const struct wr_manifest_cut *cut = newest_cut(r->manifest);
@@ -159,6 +163,9 @@ static void resume_source(const struct wr_recovery *r, uint32_t source)
         struct wr_split_resume *split = &into->splits[i];
         split->name = from->splits[i].name;
         resume_split(r, source, split);
+        if (split->replay_until > split->at.position) {
+            atomic_fetch_add_explicit(&r->replaying, 1, memory_order_relaxed);
+        }
         if (split->has_start) {
             into->starts[into->start_count++] =
                 (struct wr_split_start){ split->name, split->at.position, split->at.note };
@@ -172,6 +179,7 @@ struct wr_recovery *wr_recovery_create(const struct wr_plan *plan, const struct 
     r->plan = plan;
     r->manifest = manifest;
     r->resumed = manifest->cut_count > 0;
+    atomic_init(&r->replaying, 0);
     r->sources = wr_calloc(plan->source_count + 1, sizeof *r->sources);
     for (uint32_t s = 0; s < plan->source_count; s++) {
         resume_source(r, s);

@@ -2,8 +2,10 @@
  *
  * Sinks may stand at different cuts (manifest.h). A split starts at the oldest one; rows that a sink has had are not for it: `skip`.
  * A sink that the manifest does not know begins at the newest cut. Side sinks take part in every epoch, so they stand at the newest.
+ * While some split is behind what any sink has had of it (it *replays*), no epoch is taken: sinks would stand at different places of
+ * it, and a cut knows only one.
  * Ownership: borrows plan and manifest, which outlive it. Threads: made by control before the others start, read-only
- * afterwards, but for `taken`.
+ * afterwards, but for `taken` and `replaying`.
  * Invariants:
  *   (1) a split that some sink's cut does not know has no start: it is new to that sink and is read from its beginning
  *   (2) a row is for sink k exactly when its position >= skip[k]
@@ -33,6 +35,7 @@ struct wr_split_resume {
     struct wr_resume_mark *marks;
     uint32_t mark_count;
     struct wr_ledger_counts *ledger; /* per sink of the plan: as of the sink's cut */
+    int64_t replay_until; /* the largest skip; INT64_MIN or <= at.position: nothing to replay */
     atomic_bool taken; /* the ledger goes on in one worker's counts, once */
 };
 
@@ -49,6 +52,7 @@ struct wr_recovery {
     const struct wr_manifest *manifest;
     bool resumed; /* something had been committed */
     struct wr_source_resume *sources; /* per source of the plan */
+    atomic_uint replaying; /* splits that are still behind their replay_until */
 };
 
 struct wr_recovery *wr_recovery_create(const struct wr_plan *plan, const struct wr_manifest *manifest);

@@ -155,6 +155,7 @@ static bool resume(struct wr_scan *scan, struct wr_scan_split *split)
     split->state = from->at.idle ? WR_SPLIT_IDLE : WR_SPLIT_ACTIVE;
     split->resume = from->mark_count > 0 ? from : NULL;
     split->next_mark = 0;
+    split->replaying = from->replay_until > from->at.position;
     for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
         if (split->ledger[k] != NULL) {
             wr_ledger_add(split->ledger[k], &from->ledger[k]);
@@ -196,6 +197,7 @@ static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
     if (!resume(scan, split)) {
         activate(scan, split);
     }
+    wr_counter_add(&scan->worker->splits_opened, 1);
 }
 
 /* ---- dead letters ---- */
@@ -712,6 +714,26 @@ static void push_part(struct wr_scan *scan, struct wr_scan_split *split, struct 
     wr_batch_release(part);
 }
 
+/* All sinks stand at the split's position now: epochs may be taken. */
+static void replay_done(struct wr_scan *scan, struct wr_scan_split *split)
+{
+    if (split->replaying) {
+        split->replaying = false;
+        atomic_fetch_sub_explicit(&scan->pipeline->recovery->replaying, 1, memory_order_relaxed);
+    }
+}
+
+/* The split has no rows left that would lead up to where its sinks stand. */
+static void replay_broken(struct wr_scan *scan, struct wr_scan_split *split)
+{
+    if (split->replaying) {
+        wr_log_warn(scan->plan->connector, "source \"%s\": %s ends at %lld, sinks had read it up to %lld before: what "
+                    "lay between is gone from the source", scan->plan->name, split->name,
+                    (long long)split->next_position, (long long)split->resume->replay_until);
+        replay_done(scan, split);
+    }
+}
+
 /* (6) */
 static void replay_rows(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
                         struct wr_records *records, uint32_t rows, struct wr_time now)
@@ -725,6 +747,9 @@ static void replay_rows(struct wr_scan *scan, struct wr_scan_split *split, struc
         first += count;
     }
     wr_exec_mute(scan->worker->exec, NULL);
+    if (split->next_position >= split->resume->replay_until) {
+        replay_done(scan, split);
+    }
     memset(scan->muted, 0, scan->pipeline->plan->sink_count * sizeof *scan->muted);
     if (split->next_mark == split->resume->mark_count) {
         split->resume = NULL; /* the last row was behind the last mark: all take all from here on */
@@ -780,9 +805,13 @@ static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struc
     case WR_POLL_SPLIT_HEADER: set_header(scan, poll); break;
     case WR_POLL_SPLIT_CAUGHT_UP:
         split_at(scan, poll->split)->caught_up_since_ns = now.mono_ns;
+        replay_broken(scan, split_at(scan, poll->split));
         break;
     case WR_POLL_SPLIT_ENDED:
-    case WR_POLL_SPLIT_REVOKED: split_at(scan, poll->split)->state = WR_SPLIT_ENDED; break;
+    case WR_POLL_SPLIT_REVOKED:
+        split_at(scan, poll->split)->state = WR_SPLIT_ENDED;
+        replay_broken(scan, split_at(scan, poll->split));
+        break;
     case WR_POLL_FINISHED: scan->finished = true; break;
     case WR_POLL_NOTHING:
     case WR_POLL_ROWS: break;
@@ -873,7 +902,7 @@ static void cut_seen(struct wr_scan *scan, const struct wr_epoch_cut *cut)
     if (scan->seen == NULL || p->recovery == NULL) {
         return;
     }
-    const bool joins = cut->final || cut->epoch == p->first_epoch ||
+    const bool joins = cut->final || cut->epoch == p->full_epoch ||
                        cut->epoch % p->node_every[scan->plan->scan_node] == 0;
     if (!joins) {
         return;

@@ -43,6 +43,7 @@ struct wr_scan_split {
     struct wr_ledger_counts **ledger; /* one per sink of the plan; NULL where the source does not feed it */
     const struct wr_split_resume *resume; /* while it replays; NULL: all sinks take all rows */
     uint32_t next_mark;
+    bool replaying; /* counted in the recovery's */
 };
 
 struct wr_scan {

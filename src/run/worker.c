@@ -476,7 +476,7 @@ static void barrier_begin(struct wr_worker *w, struct wr_time now)
     for (uint32_t s = 0; s < w->pipeline->plan->source_count; s++) {
         wr_scan_cut(&w->scans[s], &w->cut);
     }
-    wr_exec_barrier(w->exec, epoch, w->epoch_final || epoch == w->pipeline->first_epoch, now);
+    wr_exec_barrier(w->exec, epoch, w->epoch_final || epoch == w->pipeline->full_epoch, now);
     if (w->pipeline->config.workers == 1) {
         w->exchanges_aligned = w->pipeline->plan->exchange_count;
     }

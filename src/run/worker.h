@@ -67,6 +67,7 @@ struct wr_worker {
     struct wr_counter pool_bytes;
     struct wr_counter turns;
     struct wr_counter changes; /* grows with all that an epoch could commit */
+    struct wr_counter splits_opened;
     struct wr_counter held; /* turns in which a full lane kept sources from being polled */
     _Atomic int64_t *sink_watermark_us; /* per sink */
 };

@@ -116,7 +116,7 @@ Test(commit, who_takes_part_stands_at_the_new_cut_the_others_stay)
     plan.sink_count = 3;
     struct wr_pipeline p = { .plan = &plan,
                              .config = { .name = "p" },
-                             .first_epoch = 1,
+                             .full_epoch = 1,
                              .sink_every = (uint64_t[]){ 1, 3, 1 },
                              .exactly_once = (bool[]){ true, true, true } };
     struct wr_epoch_cut cut;
@@ -151,7 +151,7 @@ Test(commit, the_end_of_the_input_stands_at_the_close_of_the_newest_window)
     plan.sink_count = 3;
     struct wr_pipeline p = { .plan = &plan,
                              .config = { .name = "p" },
-                             .first_epoch = 1,
+                             .full_epoch = 1,
                              .sink_every = (uint64_t[]){ 1, 1, 1 },
                              .exactly_once = (bool[]){ true, true, true } };
     struct wr_epoch_cut cut;
