@@ -212,7 +212,24 @@ Test(sink_kafka, wrong_options_are_refused_without_the_network)
     refuse("kafka.no.such.thing", "1", "unknown option \"kafka.no.such.thing\"");
     refuse("kafka.socket.timeout.ms", "many", "does not take this value");
     refuse("kafka.bootstrap.servers", "x", "cannot be set here");
-    refuse("guarantee", "exactly_once", "exactly once");
+    refuse("kafka.transactional.id", "x", "cannot be set here");
+    refuse("on_unknown_commit", "perhaps", "on_unknown_commit");
+}
+
+Test(sink_kafka, exactly_once_needs_a_state)
+{
+    options();
+    bed_option(&bed, "guarantee", "exactly_once");
+    cr_assert_eq(bed_check(&bed), WR_OK, "%s", bed.err.message);
+    const struct wr_sink_env env = { .plan = &bed.plan,
+                                     .owner = "0123456789abcdef",
+                                     .exactly_once = true,
+                                     .lanes = 1,
+                                     .io = bed.io };
+    cr_assert_eq(bed.ops->open(&bed.writer, &env, &bed.err), WR_FAIL);
+    cr_assert_eq(bed.err.cls, WR_CLASS_USER);
+    cr_assert_not_null(strstr(bed.err.message, "needs a state"));
+    cr_assert_not_null(strstr(bed.err.hint, "at_least_once"));
 }
 
 Test(sink_kafka, secrets_are_not_repeated_in_errors)
