@@ -273,6 +273,16 @@ static int make_directory(const char *path)
     return error != 0 ? error : (mkdir(path, 0777) == 0 || errno == EEXIST ? 0 : errno);
 }
 
+/* Makes the directory's own name durable; where that cannot be done nothing better is to be had. */
+static void sync_name(const struct wr_spool *s)
+{
+    const int parent = openat(s->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent >= 0) {
+        (void)fsync(parent);
+        close(parent);
+    }
+}
+
 wr_status wr_spool_open(struct wr_spool **out, const char *directory, uint32_t split,
                         int64_t start, struct wr_error *err)
 {
@@ -285,6 +295,9 @@ wr_status wr_spool_open(struct wr_spool **out, const char *directory, uint32_t s
     if (error == 0) {
         s->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         error = s->directory_fd < 0 ? errno : list_segments(s);
+    }
+    if (error == 0 && s->count == 0) {
+        sync_name(s); /* it may be new */
     }
     wr_status status = error == 0 ? WR_OK : io_failed(s, "open", error, err);
     if (status == WR_OK && s->count > 0) {
