@@ -52,6 +52,8 @@ void sim_note_activation(uint64_t epoch, const struct sim_activation *activation
 
 /* ---- the whole history, by the parent (sim_verify.c) ---- */
 
+/* Fills the tables of sinks that write files with what a reader finds in them (sim_files.c). */
+void sim_read_files(void);
 /* Compares what all sinks show with the reference. */
 void sim_verify(void);
 

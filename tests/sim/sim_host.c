@@ -2,6 +2,7 @@
 #include "sim_host.h"
 
 #include "base/heap.h"
+#include "run/owner_self.h"
 #include "run/stepped.h"
 #include "sim_check.h"
 #include <signal.h>
@@ -33,6 +34,28 @@ static void configure(struct wr_run_config *config)
         .standby = run->standby,
         .stepped = true,
     };
+}
+
+/* Who this process is to owners of the state, and who lives, as the machine would say. */
+static bool lives(void *unused, const struct wr_owner *owner)
+{
+    return owner->pid > 0 && owner->pid <= SIM_PROCESSES_MAX && sim->lives[owner->pid - 1];
+}
+
+static void settle_identity(void)
+{
+    static struct wr_owner self;
+    static char host[16];
+    static char boot[16];
+    const uint32_t number = sim->runs[sim->run_now].host;
+    snprintf(host, sizeof host, "host%u", number);
+    snprintf(boot, sizeof boot, "boot%u", number);
+    self = (struct wr_owner){ .host = host,
+                              .boot = boot,
+                              .pid = sim->process_count,
+                              .pid_start = sim->process_count,
+                              .pid_namespace = 1 };
+    wr_owner_simulate(&self, lives, NULL);
 }
 
 /* Others live: after some steps it is their turn. */
@@ -70,8 +93,10 @@ static wr_status claim(struct wr_stepped *stepped, struct wr_error *err)
         if (status != WR_END) {
             return status;
         }
-        if (sim->alive == 1 && next_ns > sim->now_ns) {
-            sim->now_ns = next_ns;
+        if (sim->alive - sim->asleep == 1 && next_ns > sim->now_ns) {
+            sim->now_ns = next_ns; /* nobody else does anything meanwhile */
+        } else {
+            sim->now_ns += (int64_t)sim_below(2 * WR_NS_PER_MS);
         }
         step_done();
     }
@@ -136,7 +161,8 @@ enum sim_exit sim_host_run(const struct wr_plan *plan)
     struct wr_stepped *stepped = NULL;
     struct wr_error err = { 0 };
     configure(&config);
-    sim->starting = true;
+    settle_identity();
+    sim_starting = true;
     wr_status status = wr_stepped_create(&stepped, plan, &config, &err);
     if (status == WR_OK) {
         status = claim(stepped, &err);
@@ -144,7 +170,7 @@ enum sim_exit sim_host_run(const struct wr_plan *plan)
     if (status == WR_OK) {
         status = wr_stepped_start(stepped, &err);
     }
-    sim->starting = false;
+    sim_starting = false;
     if (status == WR_OK) {
         status = run_parts(stepped, &err);
     }

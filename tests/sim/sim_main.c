@@ -23,7 +23,8 @@
 
 #define WORLD_BYTES ((size_t)192 << 20)
 #define CHILD_SECONDS_MAX 20u /* of real time: a turn that never ends */
-#define STARTS_MAX 60u
+#define STARTS_MAX 100u
+#define SLICES_MAX 20000u
 
 struct options {
     uint64_t seed;
@@ -31,14 +32,24 @@ struct options {
     uint32_t shards;
     uint32_t bug;
     bool trace;
-    bool quiet;
 };
 
 struct process {
     pid_t pid;
     uint32_t run;
+    uint32_t number; /* in sim->lives, from 1 */
+    uint32_t slices; /* of others since it froze */
     bool alive;
-    bool again; /* its supervisor starts it again */
+    bool asleep;
+    bool company; /* others lived while it did */
+    bool again;   /* its supervisor starts it again */
+};
+
+/* The process at hand and zombies of before. */
+struct cast {
+    const struct wr_plan *plan;
+    struct process others[SIM_RUNS_MAX];
+    uint32_t count;
 };
 
 static bool failed(const char *fmt, ...) WR_PRINTF(1, 2);
@@ -54,43 +65,40 @@ static bool failed(const char *fmt, ...)
     return false;
 }
 
-static pid_t start_process(const struct wr_plan *plan, uint32_t run)
+static void start_process(const struct wr_plan *plan, struct process *process, uint32_t run)
 {
     sim->run_now = run;
-    sim_trace("==== run %u starts: %u workers%s", run, sim->scenario.workers[run],
+    sim->lives[sim->process_count++] = true;
+    sim->alive++;
+    *process = (struct process){ .run = run,
+                                 .number = sim->process_count,
+                                 .alive = true,
+                                 .company = sim->alive > 1 };
+    sim_trace("==== run %u starts on host %u: %u workers%s%s", run, sim->runs[run].host,
+              sim->scenario.workers[run], sim->runs[run].standby ? ", standby" : "",
               sim->runs[run].bounded ? ", to the end" : "");
-    const pid_t pid = fork();
-    if (pid == 0) {
+    process->pid = fork();
+    if (process->pid == 0) {
         alarm(CHILD_SECONDS_MAX);
-        _exit(sim_host_run(plan));
+        _exit((int)sim_host_run(plan));
     }
-    return pid;
 }
 
-/* True: it ended in a way that a process may; *stopped: it is only stopped. */
-static bool wait_for(struct process *process, bool *stopped)
+static bool judge_exit(struct process *process, int status)
 {
-    int status = 0;
-    *stopped = false;
-    while (waitpid(process->pid, &status, WUNTRACED) < 0) {
-    }
-    if (WIFSTOPPED(status)) {
-        *stopped = true;
-        return true;
-    }
-    process->alive = false;
-    sim->alive--;
+    sim->run_now = process->run;
     if (WIFSIGNALED(status)) {
         return failed("run %u: %s", process->run,
                       WTERMSIG(status) == SIGALRM ? "a turn never ends" : strsignal(WTERMSIG(status)));
     }
     switch (WEXITSTATUS(status)) {
     case SIM_EXIT_DONE: sim_trace("==== run %u is done", process->run); return true;
-    case SIM_EXIT_CRASH:
-    case SIM_EXIT_RETRY: process->again = WEXITSTATUS(status) == SIM_EXIT_RETRY; return true;
-    case SIM_EXIT_FAILED:
+    case SIM_EXIT_CRASH: return true;
+    case SIM_EXIT_RETRY: process->again = true; return true;
+    case SIM_EXIT_FAILED: /* refused by, or fenced off from, another owner */
         sim_trace("==== run %u has failed", process->run);
-        return sim->runs[process->run].frozen ||
+        process->again = !sim->runs[process->run].frozen;
+        return process->company || sim->runs[process->run].frozen ||
                failed("run %u: the pipeline failed: %s", process->run, sim->failure);
     case SIM_EXIT_VIOLATION: return false;
     case SIM_EXIT_STUCK: return failed("run %u comes to no end", process->run);
@@ -98,23 +106,93 @@ static bool wait_for(struct process *process, bool *stopped)
     }
 }
 
-static bool run_alone(const struct wr_plan *plan, uint32_t run)
+/* Until it stops itself or ends. */
+static bool wait_for(struct process *process)
 {
-    bool stopped;
-    struct process process = { .run = run };
-    for (uint32_t starts = 0; starts < STARTS_MAX; starts++) {
-        process.alive = true;
-        process.again = false;
-        sim->alive++;
-        process.pid = start_process(plan, run);
-        if (!wait_for(&process, &stopped)) {
+    int status = 0;
+    while (waitpid(process->pid, &status, WUNTRACED) < 0) {
+    }
+    if (WIFSTOPPED(status)) {
+        return true;
+    }
+    process->alive = false;
+    sim->lives[process->number - 1] = false;
+    sim->alive--;
+    return judge_exit(process, status);
+}
+
+static bool slice(struct process *process)
+{
+    process->company = process->company || sim->alive > 1;
+    sim->run_now = process->run;
+    kill(process->pid, SIGCONT);
+    return wait_for(process);
+}
+
+/* Zombies that are due wake and go on for a while. all: whether due or not. */
+static bool slice_others(struct cast *cast, bool all)
+{
+    for (uint32_t i = 0; i < cast->count; i++) {
+        struct process *other = &cast->others[i];
+        other->slices++;
+        if (!other->alive || (!all && other->slices < sim->runs[other->run].wakes_after)) {
+            continue;
+        }
+        if (!slice(other)) {
             return false;
         }
-        if (!process.again) {
+    }
+    return true;
+}
+
+static bool any_other(const struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->count; i++) {
+        if (cast->others[i].alive) {
             return true;
         }
     }
-    return failed("run %u does not come up in %u starts", run, STARTS_MAX);
+    return false;
+}
+
+/* One incarnation from its start to its end, or until it freezes: then it becomes one of the others. */
+static bool run_process(struct cast *cast, struct process *process, uint32_t run)
+{
+    start_process(cast->plan, process, run);
+    const bool was_frozen = sim->runs[run].frozen;
+    if (!wait_for(process)) {
+        return false;
+    }
+    while (process->alive) {
+        if (sim->runs[run].frozen && !was_frozen) {
+            cast->others[cast->count++] = *process;
+            return true;
+        }
+        if (!slice_others(cast, false) || !slice(process)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_until_it_is_over(struct cast *cast, uint32_t run)
+{
+    struct process process;
+    for (uint32_t starts = 0; starts < STARTS_MAX; starts++) {
+        if (!run_process(cast, &process, run)) {
+            return false;
+        }
+        if (process.alive || !process.again) {
+            return true;
+        }
+        for (uint32_t i = 0; i < 20 && any_other(cast); i++) { /* it was refused perhaps */
+            if (!slice_others(cast, false)) {
+                return false;
+            }
+        }
+        sim->now_ns += sim_between(1, 1000) * WR_NS_PER_MS;
+    }
+    return failed("run %u does not come up in %u starts: %s", run, STARTS_MAX, sim->failure);
 }
 
 static int64_t last_event_ns(void)
@@ -128,17 +206,66 @@ static int64_t last_event_ns(void)
     return last;
 }
 
-static bool run_history(const struct wr_plan *plan)
+/* Somebody deletes the state: the next run begins anew, under another uuid, with all rows. */
+static void lose_state(void)
+{
+    sim_trace("==== the state is lost");
+    for (uint32_t i = sim_object_lower("state/"); i < sim->object_count;) {
+        if (strncmp(sim->objects[i].key, "state/", 6) != 0) {
+            break;
+        }
+        sim_object_delete(sim->objects[i].key);
+    }
+    sim->head = (struct sim_head){ 0 };
+    sim->activation_count = 0;
+    sim->lost++;
+}
+
+static bool end_of(struct cast *cast)
+{
+    for (uint32_t i = 0; i < SLICES_MAX && any_other(cast); i++) {
+        if (!slice_others(cast, true)) {
+            return false;
+        }
+    }
+    return !any_other(cast) || failed("a zombie comes to no end");
+}
+
+static bool run_cast(struct cast *cast)
 {
     sim->quiet_ns = last_event_ns() + 3 * WR_NS_PER_S;
     for (uint32_t run = 0; run <= sim->scenario.crashes; run++) {
         if (sim->runs[run].bounded && sim->now_ns < last_event_ns()) {
             sim->now_ns = last_event_ns();
         }
-        if (!run_alone(plan, run)) {
+        if (sim->runs[run].lose_state && sim->alive == 0) {
+            lose_state();
+        }
+        if (!run_until_it_is_over(cast, run)) {
             return false;
         }
         sim->now_ns += sim_between(1, 500) * WR_NS_PER_MS;
+    }
+    return end_of(cast);
+}
+
+static void kill_others(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->count; i++) {
+        if (cast->others[i].alive) {
+            kill(cast->others[i].pid, SIGKILL);
+            waitpid(cast->others[i].pid, NULL, 0);
+        }
+    }
+}
+
+static bool run_history(const struct wr_plan *plan)
+{
+    struct cast cast = { .plan = plan };
+    const bool ran = run_cast(&cast);
+    kill_others(&cast);
+    if (!ran) {
+        return false;
     }
     sim->calm = true;
     sim_verify();
@@ -173,6 +300,18 @@ static bool history(uint64_t seed)
 
 /* ---- shards ---- */
 
+/* A seed that finds the bug must be one that finds nothing without it. */
+static bool innocent(const struct options *o, uint64_t index)
+{
+    char violation[sizeof sim->violation];
+    memcpy(violation, sim->violation, sizeof violation);
+    sim->bug = SIM_BUG_NONE;
+    const bool good = history(o->seed + index);
+    sim->bug = o->bug;
+    memcpy(sim->violation, violation, sizeof violation);
+    return good;
+}
+
 /* Runs seeds first, first + step, … ; returns failures. With a bug: ends at the first, which is a success. */
 static int run_shard(const struct options *o, uint32_t shard)
 {
@@ -184,11 +323,12 @@ static int run_shard(const struct options *o, uint32_t shard)
         if (history(o->seed + i)) {
             continue;
         }
-        failures++;
-        if (!o->quiet) {
-            printf("seed %llu: %s\n", (unsigned long long)(o->seed + i), sim->violation);
-            fflush(stdout);
+        if (o->bug != SIM_BUG_NONE && !innocent(o, i)) {
+            continue;
         }
+        failures++;
+        printf("seed %llu: %s\n", (unsigned long long)(o->seed + i), sim->violation);
+        fflush(stdout);
         if (o->bug != SIM_BUG_NONE) {
             break;
         }
@@ -230,8 +370,11 @@ static int hunt(const struct options *given)
     for (uint32_t bug = 1; bug < SIM_BUG_COUNT_; bug++) {
         struct options o = *given;
         o.bug = bug;
+        printf("bug %s (%s)\n  ", bug_names[bug], bug_texts[bug]);
         const int found = run_shards(&o);
-        printf("bug %s (%s): %s\n", bug_names[bug], bug_texts[bug], found > 0 ? "found" : "NOT FOUND");
+        if (found == 0) {
+            printf("NOT FOUND\n");
+        }
         fflush(stdout);
         missed += found == 0;
     }
@@ -289,7 +432,7 @@ int main(int argc, char **argv)
     wr_log_setup(o.trace ? WR_LOG_DEBUG : WR_LOG_OFF, WR_LOG_TEXT);
     wr_clock_simulate(sim_now, NULL);
     if (hunting) {
-        o.quiet = true;
+        o.shards = 1;
         return hunt(&o) > 0 ? 1 : 0;
     }
     const time_t began = time(NULL);

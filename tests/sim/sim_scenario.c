@@ -76,14 +76,18 @@ static void draw_sinks(void)
 {
     struct sim_scenario *s = &sim->scenario;
     const int64_t interval_ms = sim_between(1, 6) * 40;
-    static const char *const connectors[] = { "simtable", "simtable", "simtable", "simlog" };
-    add_sink("late", "simtable", SIM_FEED_LATE);
-    add_sink("bad", "simtable", SIM_FEED_BAD);
-    add_sink("plain", connectors[sim_below(4)], SIM_FEED_ROWS);
+    static const char *const connectors[] = { "simtable", "simtable", "simtable", "delta",
+                                              "delta",    "parquet",  "simlog" };
+    add_sink("late", connectors[sim_below(6)], SIM_FEED_LATE);
+    add_sink("bad", connectors[sim_below(6)], SIM_FEED_BAD);
+    add_sink("plain", connectors[sim_below(7)], SIM_FEED_ROWS);
     s->sinks[2].filtered = sim_chance(500);
+    s->sinks[2].partitioned = !s->text_keys && sim_chance(300) &&
+                              (strcmp(s->sinks[2].connector, "delta") == 0 ||
+                               strcmp(s->sinks[2].connector, "parquet") == 0);
     const uint32_t windows = (uint32_t)sim_between(1, 2);
     for (uint32_t i = 0; i < windows; i++) {
-        add_sink(i == 0 ? "win0" : "win1", connectors[sim_below(4)], SIM_FEED_WINDOW);
+        add_sink(i == 0 ? "win0" : "win1", connectors[sim_below(7)], SIM_FEED_WINDOW);
         draw_window(&s->sinks[s->sink_count - 1]);
     }
     const bool together = sim_chance(500);
@@ -98,14 +102,20 @@ static void draw_sinks(void)
 /* The last incarnation reads to the end; those before it crash, freeze or are stopped somewhere. */
 static void draw_run(struct sim_run *run, bool last)
 {
-    run->host = 0;
+    const uint64_t dice = sim_below(100);
+    run->host = (uint32_t)sim_below(2);
+    run->standby = sim_chance(300);
+    run->lose_state = sim_chance(15);
     if (last) {
         run->bounded = true;
         return;
     }
-    const uint64_t dice = sim_below(10);
-    if (dice < 1) {
+    if (dice < 10) {
         run->stop_after = sim_log_uniform(20, 3000);
+    } else if (dice < 25) { /* a zombie */
+        run->freeze_kind = (enum sim_point)sim_below(SIM_POINT_COUNT_);
+        run->freeze_after = sim_log_uniform(1, 300);
+        run->wakes_after = sim_log_uniform(1, 200);
     }
     run->crash_kind = (enum sim_point)sim_below(SIM_POINT_COUNT_);
     static const uint32_t most[] = { [SIM_POINT_FAULT] = 120, [SIM_POINT_OP] = 400,
@@ -171,6 +181,14 @@ static void sink_sql(struct wr_buf *into, const struct sim_sink *sink)
 {
     wr_buf_printf(into, "CREATE SINK %s WITH (connector = '%s', commit_interval = '%lldms'",
                   sink->name, sink->connector, (long long)sink->interval_ms);
+    if (strcmp(sink->connector, "delta") == 0) {
+        wr_buf_printf(into, ", path = 'sim://lake-%s', checkpoint_interval = 5", sink->name);
+    } else if (strcmp(sink->connector, "parquet") == 0) {
+        wr_buf_printf(into, ", path = 'sim://dir-%s'", sink->name);
+    }
+    if (sink->partitioned) {
+        wr_buf_text(into, ", partition_by = 'k'");
+    }
     wr_buf_text(into, ")");
     if (sink->feed == SIM_FEED_ROWS) {
         wr_buf_printf(into, " AS SELECT id, k, v, ts FROM events%s",

@@ -48,7 +48,7 @@ static enum outcome begin(const char *op, const char *key)
     sim_point(SIM_POINT_OP, name);
     sim->now_ns += (int64_t)sim_below(sim->scenario.slow_ns + 1);
     const uint32_t per_mille = sim->scenario.fault_per_mille;
-    if (!sim_chance(sim->starting ? per_mille / 8 : per_mille)) {
+    if (!sim_chance(sim_starting ? per_mille / 8 : per_mille)) {
         return WORKS;
     }
     return sim_chance(500) ? FAILS_BEFORE : FAILS_AFTER;
@@ -98,6 +98,22 @@ static void close_store(struct wr_store *store)
     free(store);
 }
 
+/* Bug EARLY_MANIFEST: what was put becomes durable with the next put only. */
+static struct {
+    char key[KEY_BYTES];
+    struct wr_buf data;
+} held;
+
+static void hold_back(const char *key, const void *data, size_t bytes)
+{
+    if (held.key[0] != '\0') {
+        sim_object_put(held.key, held.data.data, held.data.bytes);
+    }
+    snprintf(held.key, sizeof held.key, "%s", key);
+    held.data.bytes = 0;
+    wr_buf_append(&held.data, data, bytes);
+}
+
 static wr_status put(struct wr_store *base, const char *short_key, const void *data, size_t bytes,
                      enum wr_put_condition condition, struct wr_error *err)
 {
@@ -112,7 +128,11 @@ static wr_status put(struct wr_store *base, const char *short_key, const void *d
             status = WR_END;
         } else {
             sim_check_put(key, data, bytes, condition == WR_PUT_IF_ABSENT);
-            sim_object_put(key, data, bytes);
+            if (sim_bug(SIM_BUG_EARLY_MANIFEST) && strstr(key, "/snapshot/") != NULL) {
+                hold_back(key, data, bytes);
+            } else {
+                sim_object_put(key, data, bytes);
+            }
         }
     }
     return end(op, key, outcome, status, err);

@@ -114,6 +114,7 @@ void sim_verify(void)
 {
     struct sim_expected expected[SIM_SINKS_MAX] = { 0 };
     sim_reference(expected);
+    sim_read_files();
     for (uint32_t k = 0; k < sim->scenario.sink_count; k++) {
         const struct sim_sink *sink = &sim->scenario.sinks[k];
         compare(sink, &expected[k], &sim->tables[k], sink->once && sim->lost == 0);

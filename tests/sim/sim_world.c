@@ -15,6 +15,7 @@
 #define ACTIVATIONS_MAX 16384u
 
 struct sim_world *sim;
+bool sim_starting;
 
 void sim_world_create(size_t bytes)
 {
@@ -130,7 +131,10 @@ void sim_point(enum sim_point kind, const char *name)
     if (run->freeze_after != 0 && run->freeze_kind == kind && seen == run->freeze_after) {
         sim_trace("FREEZES at %s", name);
         run->frozen = true;
+        sim->asleep++;
         raise(SIGSTOP); /* the parent runs others, then wakes this one */
+        sim->asleep--;
+        sim->run_now = me;
         sim_trace("WAKES at %s", name);
     }
 }

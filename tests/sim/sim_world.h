@@ -22,6 +22,7 @@
 #define SIM_SPLITS_MAX 6u
 #define SIM_SINKS_MAX 8u
 #define SIM_RUNS_MAX 12u
+#define SIM_PROCESSES_MAX 1024u
 #define SIM_COLUMNS 8u
 #define SIM_EPOCH_WALL_US INT64_C(1700000000000000) /* wall clock at simulated time 0 */
 
@@ -65,6 +66,7 @@ struct sim_sink {
     int64_t slide_us;
     int64_t interval_ms; /* commit_interval */
     bool filtered;       /* WHERE v % 5 <> 0 */
+    bool partitioned;    /* by k */
 };
 
 /* What a history is, drawn from its seed before anything runs. */
@@ -84,7 +86,6 @@ struct sim_scenario {
     uint32_t slow_ns;         /* most that a store op takes */
     uint32_t crashes;
     bool zero_hash;
-    bool lose_state;
 };
 
 enum sim_point { SIM_POINT_FAULT, SIM_POINT_OP, SIM_POINT_STEP, SIM_POINT_COUNT_ };
@@ -99,8 +100,10 @@ struct sim_run {
     uint32_t seen[SIM_POINT_COUNT_];
     bool bounded;
     bool standby;
-    bool frozen; /* has been */
-    uint32_t host; /* which machine it runs on */
+    bool frozen;    /* has been */
+    uint32_t host;  /* which machine it runs on */
+    uint32_t wakes_after; /* frozen: slices of others until it goes on */
+    bool lose_state; /* the state's objects are gone before it starts */
     bool claimed;  /* has put a manifest */
     uint64_t steps;
 };
@@ -162,13 +165,15 @@ struct sim_world {
     int64_t now_ns;
     bool trace;
     bool calm;    /* the parent looks: no faults, no crashes */
-    bool starting; /* many calls must all work: fewer faults, as behind a store's own retries */
     uint32_t bug; /* enum sim_bug */
     struct sim_scenario scenario;
     struct sim_split splits[SIM_SPLITS_MAX];
     struct sim_run runs[SIM_RUNS_MAX];
     uint32_t run_now; /* the incarnation that is running */
     uint32_t alive;   /* processes that are not over */
+    uint32_t asleep;  /* frozen ones of them */
+    bool lives[SIM_PROCESSES_MAX]; /* by process id - 1 */
+    uint32_t process_count;
     /* objects, sorted by key */
     struct sim_object *objects;
     uint32_t object_count;
@@ -189,6 +194,8 @@ struct sim_world {
 };
 
 extern struct sim_world *sim; /* the one world of this process */
+/* This process opens its parts: many calls must all work; fewer faults then, as behind a store's own retries. */
+extern bool sim_starting;
 
 /* Maps the world; once. */
 void sim_world_create(size_t bytes);
