@@ -174,7 +174,7 @@ static wr_status replay_from_start(struct wr_delta *table, const struct wr_delta
 
 wr_status wr_delta_load(struct wr_delta *table, struct wr_error *err)
 {
-    struct wr_delta_listing listing;
+    struct wr_delta_listing listing = { 0 };
     wr_delta_state_deinit(&table->state);
     table->checkpoint_version = -1;
     wr_status status = find_start(table->store, &listing, err);
