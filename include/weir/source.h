@@ -10,7 +10,8 @@
  *   (2) a split's first poll is SPLIT_OPENED, before any of its rows
  *   (3) nothing that was read is lost: records that a full pool could not take stay queued in the source
  *   (4) CAUGHT_UP is told each time the split's position has reached the source's end and something was read since the last
- *       CAUGHT_UP (also once after opening when it is empty); a backlog never looks idle
+ *       CAUGHT_UP (also once after opening when it is empty); a backlog never looks idle, nor does a split whose other side does
+ *       not answer (UNREACHABLE; when it answers again and nothing is new, CAUGHT_UP is told again)
  *   (5) splits that are found or assigned together are all opened (SPLIT_OPENED returned to their readers' workers, all of
  *       them) before any of them gives a row: else the first one read would move the watermark past the others'
  *       rows (struct wr_open_gate in source_gate.h counts them)
@@ -48,6 +49,7 @@ struct wr_source_env {
     bool resumed;
     const struct wr_split_start *starts;
     uint32_t start_count;
+    const char *state_uuid;      /* whose state it is, for names that outlive the process; NULL or "" without state */
     const char *state_directory; /* local, for spools of accepted requests; NULL: none */
     bool has_state;              /* commit will be called after manifests: positions in it are safe for good */
     struct wr_http_server *http; /* the admin server, for ingest; NULL without --listen */
@@ -62,6 +64,7 @@ enum wr_poll_kind {
     WR_POLL_SPLIT_OPENED,   /* a split begins here; split_name set */
     WR_POLL_SPLIT_HEADER,   /* header set: the split's first line names its columns (CSV); before its rows */
     WR_POLL_SPLIT_CAUGHT_UP,
+    WR_POLL_SPLIT_UNREACHABLE, /* whether it is still caught up is not known: not idle until CAUGHT_UP is told again, or rows */
     WR_POLL_SPLIT_ENDED,    /* bounded end, or a file's end: it never gives rows again */
     WR_POLL_SPLIT_REVOKED,  /* moved to another process: forget it after the epoch */
     WR_POLL_FINISHED,       /* this reader never gives anything again */

@@ -1,5 +1,6 @@
 #include "run/recovery.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/heap.h"
 
@@ -173,11 +174,25 @@ static void resume_source(struct wr_recovery *r, uint32_t source)
     }
 }
 
+/* The head is gone with the next commit, recovery is asked as long as the run lasts. */
+static struct wr_manifest *copy_of(const struct wr_manifest *manifest)
+{
+    struct wr_manifest *copy = wr_calloc(1, sizeof *copy);
+    struct wr_buf text = { 0 };
+    struct wr_error err;
+    wr_manifest_write(manifest, &text);
+    const wr_status status =
+        wr_manifest_read(copy, (struct wr_slice){ text.data, text.bytes }, &err);
+    wr_assert(status == WR_OK); /* manifest.h, invariant 4 */
+    wr_buf_deinit(&text);
+    return copy;
+}
+
 struct wr_recovery *wr_recovery_create(const struct wr_plan *plan, const struct wr_manifest *manifest)
 {
     struct wr_recovery *r = wr_calloc(1, sizeof *r);
     r->plan = plan;
-    r->manifest = manifest;
+    r->manifest = copy_of(manifest);
     r->resumed = manifest->cut_count > 0;
     atomic_init(&r->replaying, 0);
     r->sources = wr_calloc(plan->source_count + 1, sizeof *r->sources);
@@ -203,6 +218,8 @@ void wr_recovery_destroy(struct wr_recovery *r)
         free(source->starts);
     }
     free(r->sources);
+    wr_manifest_deinit(r->manifest);
+    free(r->manifest);
     free(r);
 }
 
@@ -217,7 +234,7 @@ bool wr_recovery_of_sink(const struct wr_recovery *r, const char *name, struct w
         return false;
     }
     const struct wr_manifest_sink *sink = wr_manifest_sink_of(r->manifest, name);
-    *what = (struct wr_sink_recovery){ .owners = r->manifest->predecessors,
+    *what = (struct wr_sink_recovery){ .owners = (const char *const *)r->manifest->predecessors,
                                        .owner_count = r->manifest->predecessor_count };
     if (sink != NULL) {
         what->epoch = sink->cut;

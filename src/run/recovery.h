@@ -4,7 +4,7 @@
  * A sink that the manifest does not know begins at the newest cut. Side sinks take part in every epoch, so they stand at the newest.
  * While some split is behind what any sink has had of it (it *replays*), no epoch is taken: sinks would stand at different places of
  * it, and a cut knows only one.
- * Ownership: borrows plan and manifest, which outlive it. Threads: made by control before the others start, read-only
+ * Ownership: borrows the plan; has a copy of the manifest of its own. Threads: made by control before the others start, read-only
  * afterwards, but for `taken` and `replaying`.
  * Invariants:
  *   (1) a split that some sink's cut does not know has no start: it is new to that sink and is read from its beginning
@@ -49,7 +49,7 @@ struct wr_source_resume {
 
 struct wr_recovery {
     const struct wr_plan *plan;
-    const struct wr_manifest *manifest;
+    struct wr_manifest *manifest;
     bool resumed; /* something had been committed */
     struct wr_source_resume *sources; /* per source of the plan */
     atomic_uint replaying; /* splits that are still behind their replay_until */

@@ -152,10 +152,11 @@ static bool resume(struct wr_scan *scan, struct wr_scan_split *split)
     }
     split->watermark_us = from->at.watermark_us;
     split->max_event_us = from->at.max_event_us;
-    split->state = from->at.idle ? WR_SPLIT_IDLE : WR_SPLIT_ACTIVE;
     split->resume = from->mark_count > 0 ? from : NULL;
     split->next_mark = 0;
     split->replaying = from->replay_until > from->at.position;
+    /* A replay gets its floors from the manifest alone, and windows must wait for its rows: it is active from the start. */
+    split->state = from->at.idle && !split->replaying ? WR_SPLIT_IDLE : WR_SPLIT_ACTIVE;
     for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
         if (split->ledger[k] != NULL) {
             wr_ledger_add(split->ledger[k], &from->ledger[k]);
@@ -806,6 +807,9 @@ static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struc
     case WR_POLL_SPLIT_CAUGHT_UP:
         split_at(scan, poll->split)->caught_up_since_ns = now.mono_ns;
         replay_broken(scan, split_at(scan, poll->split));
+        break;
+    case WR_POLL_SPLIT_UNREACHABLE:
+        split_at(scan, poll->split)->caught_up_since_ns = INT64_MAX;
         break;
     case WR_POLL_SPLIT_ENDED:
     case WR_POLL_SPLIT_REVOKED:

@@ -43,6 +43,7 @@ static struct wr_manifest_ledger ledger[] = {
     { "fast", "clicks", "b", .read = 40, .landed = 40 },
 };
 static struct wr_manifest manifest = {
+    .owner = { .id = "0123456789abcdef", .host = "h", .boot = "b" },
     .format = WR_MANIFEST_FORMAT, .uuid = "5e9c3d1e-7d0e-4f6e-9a55-3a1b6a6f2b11", .epoch = 6,
     .pipeline = "p", .cuts = cuts, .cut_count = 2, .activations = activations,
     .activation_count = 2, .sinks = manifest_sinks, .sink_count = 3, .ledger = ledger,
