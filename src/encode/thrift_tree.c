@@ -220,6 +220,10 @@ static void append_value(const struct wr_thrift_node *node, struct wr_buf *out);
 
 static void append_elements(const struct wr_thrift_node *node, struct wr_buf *out)
 {
+    if (node->children == NULL) {
+        wr_buf_append(out, node->binary.data, node->binary.bytes);
+        return;
+    }
     for (uint32_t i = 0; i < node->count; i++) {
         const struct wr_thrift_node *child = &node->children[i];
         if (child->type == WR_THRIFT_TRUE) {

@@ -22,7 +22,7 @@ struct wr_thrift_node {
     uint32_t count;  /* structs: fields; lists: elements; maps: keys and values together */
     uint16_t map_types; /* maps: key type << 4 | value type */
     int64_t number;  /* integers and booleans; doubles: their bits */
-    struct wr_slice binary;
+    struct wr_slice binary; /* lists without children: their elements, written already */
     struct wr_thrift_node *children;
 };
 

@@ -75,6 +75,14 @@ wr_status wr_store_delete(struct wr_store *store, const char *key, struct wr_err
     return store->ops->erase(store, key, err);
 }
 
+wr_status wr_store_modified(struct wr_store *store, const char *key, int64_t *ms,
+                            struct wr_error *err)
+{
+    wr_ensure(store->ops->modified != NULL, err, WR_CLASS_FATAL,
+              "this store does not tell when an object was written");
+    return store->ops->modified(store, key, ms, err);
+}
+
 wr_status wr_store_list(struct wr_store *store, const char *prefix, const char *start_after,
                         void (*found)(void *ctx, const char *key, uint64_t bytes), void *ctx,
                         struct wr_error *err)

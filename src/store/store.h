@@ -46,6 +46,9 @@ WR_NODISCARD wr_status wr_store_get(struct wr_store *store, const char *key, str
 WR_NODISCARD wr_status wr_store_get_range(struct wr_store *store, const char *key, uint64_t offset,
                                           uint64_t bytes, struct wr_buf *into, struct wr_error *err);
 WR_NODISCARD wr_status wr_store_delete(struct wr_store *store, const char *key, struct wr_error *err);
+/* When the object was written, by the store's clock. WR_END: no such object. */
+WR_NODISCARD wr_status wr_store_modified(struct wr_store *store, const char *key, int64_t *ms,
+                                         struct wr_error *err);
 /* Calls found for each key under prefix in lexicographic order, from after start_after (may be NULL). */
 WR_NODISCARD wr_status wr_store_list(struct wr_store *store, const char *prefix, const char *start_after,
                                      void (*found)(void *ctx, const char *key, uint64_t bytes),

@@ -363,6 +363,25 @@ static wr_status local_erase(struct wr_store *base, const char *key, struct wr_e
     return status;
 }
 
+static wr_status local_modified(struct wr_store *base, const char *key, int64_t *ms,
+                                struct wr_error *err)
+{
+    struct local_store *store = (struct local_store *)base;
+    char *path;
+    struct stat info;
+    WR_TRY(join(store, key, &path, err));
+    wr_status status = WR_OK;
+    if (stat(path, &info) == 0) {
+        *ms = info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000;
+    } else if (errno == ENOENT || errno == ENOTDIR) {
+        status = WR_END;
+    } else {
+        status = wr_file_fail(err, WR_CLASS_FATAL, errno, "look at", path);
+    }
+    free(path);
+    return status;
+}
+
 /* ---- list ---- */
 
 struct found_key {
@@ -641,6 +660,7 @@ const struct wr_store_ops wr_store_local_ops = {
     .get = local_get,
     .get_range = local_get_range,
     .erase = local_erase,
+    .modified = local_modified,
     .list = local_list,
     .upload_open = local_upload_open,
     .upload_write = local_upload_write,

@@ -26,6 +26,9 @@ struct wr_store_ops {
     wr_status (*get_range)(struct wr_store *store, const char *key, uint64_t offset, uint64_t bytes,
                            struct wr_buf *into, struct wr_error *err);
     wr_status (*erase)(struct wr_store *store, const char *key, struct wr_error *err);
+    /* NULL: it does not know (stores of tests) */
+    wr_status (*modified)(struct wr_store *store, const char *key, int64_t *ms,
+                          struct wr_error *err);
     wr_status (*list)(struct wr_store *store, const char *prefix, const char *start_after,
                       void (*found)(void *ctx, const char *key, uint64_t bytes), void *ctx,
                       struct wr_error *err);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Objects that are read whole: manifests, snapshots, files to be merged. */
 #define OBJECT_BYTES_MAX    ((size_t)1 << 30)
@@ -342,6 +343,29 @@ static wr_status s3_erase(struct wr_store *base, const char *key, struct wr_erro
     return wr_s3_fail(store, &ask, &store->call, "delete", err);
 }
 
+static wr_status s3_modified(struct wr_store *base, const char *key, int64_t *ms,
+                             struct wr_error *err)
+{
+    struct s3_store *store = (struct s3_store *)base;
+    const struct s3_ask ask = {.method = "HEAD", .key = key};
+    char text[40];
+    struct tm tm = {0};
+    WR_TRY(wr_s3_check_key(store, key, err));
+    (void)wr_s3_ask(store, &ask);
+    if (store->call.status == 404) {
+        return WR_END;
+    }
+    if (store->call.status != 200) {
+        return wr_s3_fail(store, &ask, &store->call, "look at", err);
+    }
+    const struct wr_slice date = wr_http_call_answer(&store->call, "last-modified");
+    snprintf(text, sizeof(text), "%.*s", WR_SLICE_ARG(date));
+    wr_ensure(strptime(text, "%a, %d %b %Y %H:%M:%S", &tm) != NULL, err, WR_CLASS_FATAL,
+              "%s: the server does not tell when %s was written", store->url, key);
+    *ms = (int64_t)timegm(&tm) * 1000;
+    return WR_OK;
+}
+
 /* --- listings
  * ------------------------------------------------------------------------------------- */
 
@@ -440,6 +464,7 @@ const struct wr_store_ops wr_store_s3_ops = {
     .get = s3_get,
     .get_range = s3_get_range,
     .erase = s3_erase,
+    .modified = s3_modified,
     .list = s3_list,
     .upload_open = wr_s3_upload_open,
     .upload_write = wr_s3_upload_write,

@@ -86,7 +86,7 @@ static void map_drop(struct wr_delta_map *map, const char *key)
     }
 }
 
-static void map_deinit(struct wr_delta_map *map)
+void wr_delta_map_deinit(struct wr_delta_map *map)
 {
     for (uint32_t i = 0; i < map->slot_count; i++) {
         free(map->slots[i]);
@@ -112,6 +112,21 @@ static const char *keep(char **at, const char *text)
 static size_t room(const char *text)
 {
     return text == NULL ? 0 : strlen(text) + 1;
+}
+
+bool wr_delta_set_add(struct wr_delta_map *set, const char *text)
+{
+    struct {
+        const char *key;
+    } *entry;
+    if (wr_delta_map_find(set, text) != NULL) {
+        return false;
+    }
+    entry = wr_malloc(sizeof *entry + room(text));
+    char *at = (char *)(entry + 1);
+    entry->key = keep(&at, text);
+    map_put(set, entry);
+    return true;
 }
 
 void wr_delta_apply_add(struct wr_delta_state *state, const struct wr_delta_file *file)
@@ -159,7 +174,7 @@ void wr_delta_drop_tombs(struct wr_delta_state *state, int64_t before_ms)
             map_put(&kept, tomb);
         }
     }
-    map_deinit(&state->tombs);
+    wr_delta_map_deinit(&state->tombs);
     state->tombs = kept;
 }
 
@@ -170,9 +185,9 @@ void wr_delta_state_init(struct wr_delta_state *state)
 
 void wr_delta_state_deinit(struct wr_delta_state *state)
 {
-    map_deinit(&state->files);
-    map_deinit(&state->tombs);
-    map_deinit(&state->apps);
+    wr_delta_map_deinit(&state->files);
+    wr_delta_map_deinit(&state->tombs);
+    wr_delta_map_deinit(&state->apps);
     json_decref(state->protocol);
     json_decref(state->metadata);
     wr_delta_state_init(state);

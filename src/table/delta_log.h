@@ -80,6 +80,10 @@ static inline void *wr_delta_map_at(const struct wr_delta_map *map, uint32_t i)
     return map->slots[i];
 }
 
+void wr_delta_map_deinit(struct wr_delta_map *map); /* frees the entries; zeroed is fine */
+/* A map as a set of texts: false when it was in. */
+bool wr_delta_set_add(struct wr_delta_map *set, const char *text);
+
 void wr_delta_state_init(struct wr_delta_state *state);
 void wr_delta_state_deinit(struct wr_delta_state *state); /* zeroed is fine */
 /* Replays one commit's text; name: of its object, for messages. */

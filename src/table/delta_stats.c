@@ -2,6 +2,7 @@
 
 #include "batch/text.h"
 #include "encode/kernels.h"
+#include "encode/parquet_merge.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -197,7 +198,7 @@ void wr_delta_stats(const struct wr_parquet_summary *summary, const struct wr_sc
     wr_buf_text(into, "},\"nullCount\":{");
     for (uint32_t i = 0; i < summary->columns_count; i++) {
         const struct wr_parquet_column_summary *c = &summary->columns[i];
-        if (c->nulls != WR_DELTA_NULLS_UNKNOWN) {
+        if (c->nulls != WR_PARQUET_NULLS_UNKNOWN) {
             name(into, schema->fields[c->index].name, &first);
             wr_buf_printf(into, "%llu", (unsigned long long)c->nulls);
         }

@@ -15,10 +15,8 @@
 #include "batch/schema.h"
 #include "encode/parquet.h"
 
-/* A null count that nobody knows (files of other engines): it is left out. */
-#define WR_DELTA_NULLS_UNKNOWN UINT64_MAX
-
-/* Appends the statistics of one file as JSON text: what wr_delta_add.stats wants. The summary's columns are those
+/* A null count that nobody knows (WR_PARQUET_NULLS_UNKNOWN: files of other engines) is left out.
+ * Appends the statistics of one file as JSON text: what wr_delta_add.stats wants. The summary's columns are those
  * that the file has (no partition columns); schema is the one that their indexes mean. */
 void wr_delta_stats(const struct wr_parquet_summary *summary, const struct wr_schema *schema,
                     struct wr_buf *into);
