@@ -7,6 +7,8 @@ int wr_command_run(int argc, char **argv);
 int wr_command_preview(int argc, char **argv);
 int wr_command_check(int argc, char **argv);
 int wr_command_explain(int argc, char **argv);
+int wr_command_plan(int argc, char **argv);
+int wr_command_state(int argc, char **argv);
 int wr_command_connectors(int argc, char **argv);
 int wr_command_version(int argc, char **argv);
 

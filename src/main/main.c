@@ -13,6 +13,8 @@ static const char help[] =
     "  check FILE.sql       check a pipeline; touches no network\n"
     "  explain FILE.sql     print its plan\n"
     "  preview FILE.sql     print what each sink would get; writes nothing\n"
+    "  plan NEW.sql         what a changed pipeline does to its state\n"
+    "  state show|reset     what a pipeline has committed; begin anew\n"
     "  connectors [NAME]    list connectors, or the options of one\n"
     "  version              versions of weir and its libraries\n"
     "\n"
@@ -28,6 +30,7 @@ static const struct {
 } commands[] = {
     { "run", wr_command_run },         { "check", wr_command_check },
     { "explain", wr_command_explain }, { "preview", wr_command_preview },
+    { "plan", wr_command_plan },       { "state", wr_command_state },
     { "connectors", wr_command_connectors }, { "version", wr_command_version },
 };
 

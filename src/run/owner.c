@@ -396,6 +396,9 @@ wr_status wr_seat_claim(struct wr_seat *seat, struct wr_time now, int64_t *next_
     }
     if (seat->head.epoch != 0) {
         WR_TRY(judge(seat, now, next_ns, err));
+        if (seat->config.accept != NULL) {
+            WR_TRY(seat->config.accept(seat->config.accept_ctx, &seat->head, err));
+        }
     }
     return claim_head(seat, now, next_ns, err);
 }

@@ -27,6 +27,9 @@ struct wr_seat_config {
     const char *owner_id; /* 16 hex digits */
     int64_t owner_timeout_us;
     bool standby; /* wait for a living owner to end */
+    /* Whether this process could go on from the state, asked before anything is written; WR_FAIL ends the claim. NULL: anything will do. */
+    wr_status (*accept)(void *ctx, const struct wr_manifest *head, struct wr_error *err);
+    void *accept_ctx;
 };
 
 WR_NODISCARD wr_status wr_seat_open(struct wr_seat **seat, const struct wr_seat_config *config,

@@ -407,6 +407,27 @@ Test(owner, a_broken_manifest_is_not_written_and_a_damaged_one_not_claimed)
     wr_seat_close(b);
 }
 
+static wr_status no_way(void *ctx, const struct wr_manifest *head, struct wr_error *error)
+{
+    *(uint64_t *)ctx = head->epoch;
+    return wr_fail(error, WR_CLASS_USER, "no way");
+}
+
+Test(owner, a_state_that_does_not_fit_is_left_as_it_is)
+{
+    struct wr_seat *b;
+    uint64_t seen = 0;
+    wr_seat_close(owner_on(directory, ID_A));
+    const struct wr_seat_config config = { .url = directory, .pipeline = "other", .owner_id = ID_B,
+                                           .accept = no_way, .accept_ctx = &seen };
+    cr_assert_eq(wr_seat_open(&b, &config, &err), WR_OK);
+    cr_assert_eq(claim(b), WR_FAIL);
+    cr_assert_str_eq(err.message, "no way");
+    cr_assert_eq(seen, 1);
+    cr_assert_not(has_manifest(2));
+    wr_seat_close(b);
+}
+
 static void put_text(const char *key, const char *text)
 {
     struct wr_store *store;
