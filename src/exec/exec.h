@@ -27,6 +27,8 @@
  *   (6) all records of a node up to epoch E, applied in epoch order, give its state at E's cut; those of epochs before
  *       wr_exec_snapshot_base of all workers are not needed any more
  *   (7) after restore the operators behave as if the process had never ended
+ *   (8) what wr_exec_snapshot_base, _needed and wr_exec_node_watermark tell is as of the node's last barrier: it belongs
+ *       into the manifest of that epoch, together with the records
  */
 #ifndef WR_EXEC_EXEC_H
 #define WR_EXEC_EXEC_H
@@ -64,7 +66,8 @@ struct wr_exec_host {
                   const char *message, const char *field);
     /* The counts of (sink, source, split) on this worker; stable pointers. */
     struct wr_ledger_counts *(*ledger)(void *ctx, uint32_t sink, uint32_t source, uint32_t split);
-    /* Whole records of node's snapshot of the epoch at hand, in pieces of about a MiB; copied by the callee. */
+    /* Whole records of node's snapshot of the epoch at hand, in pieces of about a MiB; copied by the callee. Called within
+     * wr_exec_barrier and wr_exec_barrier_aligned only. Pieces may be joined, in order, but not cut. NULL without snapshots. */
     void (*snapshot)(void *ctx, uint32_t node, const void *records, size_t bytes);
 };
 
@@ -100,14 +103,16 @@ void wr_exec_receive(struct wr_exec *exec, uint32_t from, const struct wr_exchan
 /* Starts the barrier of an epoch on this worker: flushes the caches of windows whose exchange is fed by scans only, and sends
  * BARRIER(exchange, epoch) for those to all other workers. With one worker: does everything at once.
  * run aligns: when all other workers' BARRIER for exchange x have arrived (their later messages wait in the rings), it calls
- * wr_exec_barrier_aligned(x), which snapshots (next issue) and passes the barrier on to exchanges that x feeds. */
-/* final: all nodes take part, whatever snapshot_every says. Emissions that are under way are finished before a node's snapshot. */
+ * wr_exec_barrier_aligned(x), which snapshots and passes the barrier on to exchanges that x feeds. Between a worker's barrier and the
+ * alignment of its last exchange run calls nothing but receive.
+ * final: all nodes take part, whatever snapshot_every says. Emissions that are under way are finished before a node's snapshot. */
 void wr_exec_barrier(struct wr_exec *exec, uint64_t epoch, bool final, struct wr_time now);
 void wr_exec_barrier_aligned(struct wr_exec *exec, uint32_t exchange, uint64_t epoch,
                              struct wr_time now);
 
 /* After the barrier of an epoch in which the node took part: the watermark through which its windows have been emitted
- * (WR_TIME_MIN: none). It goes into the manifest: restore needs it. With the end of the input (WR_TIME_MAX) it is the close time of the
+ * (WR_TIME_MIN: none). It goes into the manifest: restore needs it. All workers tell the same, except at the end of the input: the
+ * manifest gets the greatest. With the end of the input (WR_TIME_MAX) it is the close time of the
  * newest window that was emitted instead, so that a later start can go on. */
 int64_t wr_exec_node_watermark(const struct wr_exec *exec, uint32_t node);
 /* The oldest epoch whose records this worker's state still needs; UINT64_MAX: none. */
@@ -116,7 +121,7 @@ uint64_t wr_exec_snapshot_base(const struct wr_exec *exec);
  * between may go. An epoch's object can be deleted when no worker needs it. */
 bool wr_exec_snapshot_needed(const struct wr_exec *exec, uint64_t epoch);
 
-/* Restoring, before the first push: for each node that has state, its records in epoch order (of all workers of the past; this one
+/* Restoring, before the first push and watermark: for each node that has state, its records in epoch order (of all workers of the past; this one
  * takes the keys of its shards), then wr_exec_restored. epoch: whose snapshot the records are of. WR_FAIL: they do not fit the node (FATAL). */
 WR_NODISCARD wr_status wr_exec_restore(struct wr_exec *exec, uint32_t node, uint64_t epoch,
                                        const void *records, size_t bytes, struct wr_error *err);
@@ -126,8 +131,9 @@ void wr_exec_restored(struct wr_exec *exec, uint32_t node, int64_t watermark_us)
  * line of JSON: {"kind":…,"keys":[…],"aggregates":[…],…}. Goes into the manifest; `weir plan` compares it. */
 void wr_exec_fingerprint(const struct wr_plan *plan, uint32_t node, struct wr_buf *into);
 
-/* Which sinks the following pushes are not for (they have had these rows already: a replay for other sinks); NULL: none. Borrowed
- * until the next call. Operators that feed muted sinks alone do not see the rows; nothing is counted for muted sinks. */
+/* One flag per sink: which the following pushes are not for (they have had these rows already: a replay for other sinks); NULL: none. Borrowed
+ * until the next call. Operators that feed muted sinks alone do not see the rows; nothing is counted for muted sinks. Results of windows
+ * are never muted: a window that has had the rows was not given them. */
 void wr_exec_mute(struct wr_exec *exec, const bool *muted);
 
 /* Emits results of closed windows: at most about budget rows; true when more is waiting. */

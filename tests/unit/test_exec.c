@@ -357,6 +357,101 @@ Test(exec, rows_without_or_beyond_event_time_are_dead_lettered)
     scene_free(s);
 }
 
+/* ---- sinks that have had the rows ---- */
+
+/* Everything that was counted for a sink; the bed counts what is read even for a muted one. */
+static struct wr_ledger_counts counted(const struct bed *bed, uint32_t sink)
+{
+    struct wr_ledger_counts sum = { 0 };
+    for (uint32_t split = 0; split < BED_SPLITS; split++) {
+        sum.passed += bed->ledger[sink][split].passed;
+        sum.late += bed->ledger[sink][split].late;
+        sum.dead_lettered += bed->ledger[sink][split].dead_lettered;
+        sum.filtered += bed->ledger[sink][split].filtered;
+    }
+    return sum;
+}
+
+Test(exec, muted_sinks_and_what_feeds_them_alone_see_nothing)
+{
+    struct scene *s = scene_make(3, &usual);
+    const uint32_t key = C_K;
+    add_filter(&s->plan, 0, true);                                  /* node 1: rows with v == 0 fail */
+    bed_window(&s->plan, 0, inner_tumble, &key, 1, count_only, 1);  /* node 2 */
+    bed_sink(&s->plan, 0);
+    bed_sink(&s->plan, 1);
+    bed_sink(&s->plan, 2);
+    const struct bed_run run = { .workers = 1, .batch_rows = 64, .budget = 100000 };
+    bed_open(&s->bed, &s->plan, &run);
+    const bool muted[3] = { false, true, true };
+    wr_exec_mute(s->bed.worker[0].exec, muted);
+    bed_feed(&s->bed, &s->rand, &run, s->rows, usual.rows);
+    cr_assert_eq(s->bed.results.count, usual.rows);
+    cr_assert_eq(counted(&s->bed, 0).passed, usual.rows);
+    cr_assert_eq(s->bed.fault_calls, 0u);
+    cr_assert_eq(s->bed.late_calls, 0u);
+    for (uint32_t sink = 1; sink < 3; sink++) {
+        const struct wr_ledger_counts got = counted(&s->bed, sink);
+        cr_assert_eq(got.passed + got.late + got.dead_lettered + got.filtered, 0u);
+    }
+    scene_free(s);
+}
+
+Test(exec, a_muted_sink_beside_another_of_the_same_filter_counts_nothing)
+{
+    struct scene *s = scene_make(4, &usual);
+    add_filter(&s->plan, 0, true);
+    add_filter(&s->plan, 1, false);
+    bed_sink(&s->plan, 1);
+    bed_sink(&s->plan, 2);
+    const struct bed_run run = { .workers = 1, .batch_rows = 64, .budget = 100000 };
+    bed_open(&s->bed, &s->plan, &run);
+    const bool muted[2] = { true, false };
+    wr_exec_mute(s->bed.worker[0].exec, muted);
+    bed_feed(&s->bed, &s->rand, &run, s->rows, usual.rows);
+    const struct counts want = count_rows(s->rows, usual.rows);
+    cr_assert_eq(s->bed.results.count, want.positive);
+    cr_assert_eq(s->bed.fault_calls, want.zero); /* once, for the sink that listens */
+    cr_assert_eq(counted(&s->bed, 1).passed, want.positive);
+    cr_assert_eq(counted(&s->bed, 1).dead_lettered, want.zero);
+    cr_assert_eq(counted(&s->bed, 0).passed + counted(&s->bed, 0).dead_lettered, 0u);
+    wr_exec_mute(s->bed.worker[0].exec, NULL);
+    s->bed.results.count = 0;
+    struct wr_batch_pool *pool = wr_batch_pool_create(&s->plan.source.scan, 64, 8);
+    uint32_t cursor = 0;
+    wr_exec_push(s->bed.worker[0].exec, 0, bed_batch(pool, s->rows, usual.rows, 0, &cursor, 64, 0),
+                 (struct wr_time){ 0 });
+    cr_assert_gt(counted(&s->bed, 0).passed, 0u);
+    wr_batch_pool_destroy(pool);
+    scene_free(s);
+}
+
+/* ---- what state depends on ---- */
+
+Test(exec, a_fingerprint_names_what_the_state_depends_on)
+{
+    struct scene *s = scene_make(5, &usual);
+    const uint32_t keys[] = { C_K, C_NAME };
+    const struct bed_agg aggs[] = { { WR_AGG_COUNT_DISTINCT, C_T, C_B, 0 },
+                                    { WR_AGG_APPROX_PERCENTILE, C_D, -1, 0.5 } };
+    bed_window(&s->plan, 0, inner_hop, keys, 2, aggs, 2);
+    bed_sink(&s->plan, 1);
+    struct wr_buf text = { 0 };
+    wr_exec_fingerprint(&s->plan.plan, 1, &text);
+    cr_assert_str_eq(
+        wr_buf_cstr(&text),
+        "{\"format\":1,\"kind\":\"hop\",\"size_us\":2000000,\"slide_us\":1000000,\"offset_us\":0,"
+        "\"time\":\"ts\",\"keys\":[{\"expr\":\"k\",\"type\":\"BIGINT\",\"nullable\":true},"
+        "{\"expr\":\"name\",\"type\":\"TEXT\",\"nullable\":true}],\"aggregates\":["
+        "{\"function\":\"count\",\"distinct\":true,\"arg\":\"t\",\"arg_type\":\"TEXT\","
+        "\"filter\":\"b\",\"type\":\"BIGINT\"},{\"function\":\"approx_percentile\",\"arg\":\"d\","
+        "\"arg_type\":\"DOUBLE PRECISION\",\"fraction\":0.5,\"type\":\"DOUBLE PRECISION\"}]}");
+    wr_buf_deinit(&text);
+    bed_plan_deinit(&s->plan);
+    free(s->rows);
+    free(s);
+}
+
 /* ---- memory ---- */
 
 Test(exec, a_steady_state_allocates_nothing)
