@@ -113,6 +113,9 @@ struct wr_source_ops {
      * RETRY, what it recovers from by itself (told once). @thread worker */
     wr_status (*poll)(struct wr_reader *reader, struct wr_time now, struct wr_batch *batch,
                       struct wr_poll *out, struct wr_error *err);
+    /* Holds a split back, or lets it go on: memory is short and this one is far ahead of the others. A paused split gives no rows (a few
+     * that were on their way may still come), is never caught up, loses nothing. May be NULL: it cannot. @thread worker */
+    void (*pause)(struct wr_reader *reader, uint32_t split, bool paused);
     /* Monotonic time at which poll will have something without a wake-up; INT64_MAX: none. @thread worker */
     int64_t (*deadline_ns)(const struct wr_reader *reader);
     void (*reader_close)(struct wr_reader *reader); /* all records are released; @thread worker */

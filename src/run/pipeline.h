@@ -87,6 +87,7 @@ struct wr_pipeline {
     struct wr_recovery *recovery; /* what the claimed manifest means; NULL: a run without state */
     struct wr_ledger_view *ledger; /* control's: what is read and what has landed (ledger_view.h) */
     atomic_bool preview_full;      /* every previewed sink has its rows */
+    atomic_bool pressed;           /* state takes more than it should: splits that are ahead wait (scan.h) */
     atomic_bool ready;             /* /readyz: all connectors are open */
     _Atomic uint64_t result_faults; /* result rows that failed */
 

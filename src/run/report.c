@@ -30,6 +30,7 @@ void wr_report_totals(const struct wr_pipeline *p, struct wr_totals *t)
             t->bytes += wr_counter_get(&c->bytes);
             t->late += wr_counter_get(&c->late);
             t->dead += wr_counter_get(&c->dead);
+            t->split_pauses += wr_counter_get(&c->pauses);
         }
     }
     for (uint32_t s = 0; s < p->plan->source_count; s++) {

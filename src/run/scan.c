@@ -881,6 +881,43 @@ void wr_scan_watermark(struct wr_scan *scan, struct wr_time now)
     }
 }
 
+static void pause_split(struct wr_scan *scan, struct wr_scan_split *split, bool paused)
+{
+    if (split->paused != paused) {
+        split->paused = paused;
+        wr_counter_add(&scan->counters->pauses, paused);
+        scan->ops->pause(scan->reader, split->index, paused);
+    }
+}
+
+void wr_scan_hold_back(struct wr_scan *scan)
+{
+    const bool pressed = atomic_load_explicit(&scan->pipeline->pressed, memory_order_relaxed);
+    if (scan->ops->pause == NULL || (!pressed && scan->paused == 0)) {
+        return;
+    }
+    const int64_t emitted = wr_hub_emitted(&scan->pipeline->hub, scan->source);
+    int64_t newest = emitted;
+    for (uint32_t s = 0; s < scan->split_capacity; s++) {
+        const struct wr_scan_split *split = scan->splits[s];
+        if (split != NULL && split->state == WR_SPLIT_ACTIVE && split->watermark_us > newest) {
+            newest = split->watermark_us;
+        }
+    }
+    /* The quarter: splits near the slowest go on together, instead of one batch of each in turn. */
+    const bool spread = emitted != WR_TIME_MIN && newest > emitted;
+    const int64_t bound = spread ? emitted + (newest - emitted) / 4 : emitted;
+    scan->paused = 0;
+    for (uint32_t s = 0; s < scan->split_capacity; s++) {
+        struct wr_scan_split *split = scan->splits[s];
+        if (split != NULL) {
+            pause_split(scan, split,
+                        pressed && split->state == WR_SPLIT_ACTIVE && split->watermark_us > bound);
+            scan->paused += split->paused;
+        }
+    }
+}
+
 int64_t wr_scan_deadline_ns(const struct wr_scan *scan)
 {
     if (scan->finished) {

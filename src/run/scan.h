@@ -43,6 +43,7 @@ struct wr_scan_split {
     struct wr_ledger_counts **ledger; /* one per sink of the plan; NULL where the source does not feed it */
     const struct wr_split_resume *resume; /* while it replays; NULL: all sinks take all rows */
     uint32_t next_mark;
+    bool paused;    /* told to the reader */
     bool replaying; /* counted in the recovery's */
 };
 
@@ -65,6 +66,7 @@ struct wr_scan {
     struct wr_eval_faults eval_faults;
     struct wr_scan_split **splits; /* by split index; NULL: not here */
     uint32_t split_capacity;
+    uint32_t paused; /* splits */
     int64_t passed_us;
     int64_t newest_ingest_us; /* of the rows that moved the watermark last */
     bool watermark_moved;
@@ -87,6 +89,9 @@ uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_bu
                       wr_status *status, struct wr_error *err);
 /* Idle splits, local minimum, hub, exec: once a turn after polling. */
 void wr_scan_watermark(struct wr_scan *scan, struct wr_time now);
+/* While memory is short: splits far ahead of the emitted watermark wait, the slowest never does (or windows would not close and their
+ * state never leave; design.md, section 4). Once a turn. */
+void wr_scan_hold_back(struct wr_scan *scan);
 /* Next monotonic moment at which the scan has something to do by itself. */
 int64_t wr_scan_deadline_ns(const struct wr_scan *scan);
 /* Adds the splits' positions and watermarks to the cut of an epoch, and what deduplication has newly seen to the worker's snapshot. */

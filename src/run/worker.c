@@ -535,7 +535,8 @@ static void tell_gauges(struct wr_worker *w)
     }
 }
 
-/* Window state may take half of the memory. What does not fit would end in a kill: better a stop with a name. */
+/* Window state may take half of the memory. From two thirds of that on splits that are ahead wait; what still does not fit would end
+ * in a kill: better a stop with a name. */
 static void check_state(struct wr_worker *w)
 {
     struct wr_pipeline *p = w->pipeline;
@@ -543,7 +544,13 @@ static void check_state(struct wr_worker *w)
     for (uint32_t i = 0; i < p->config.workers; i++) {
         all += wr_counter_get(&p->workers[i].state_bytes);
     }
-    if (all <= p->config.memory_bytes / 2) {
+    const uint64_t most = p->config.memory_bytes / 2;
+    if (all > most - most / 3) {
+        atomic_store_explicit(&p->pressed, true, memory_order_relaxed);
+    } else if (all < most / 2) {
+        atomic_store_explicit(&p->pressed, false, memory_order_relaxed);
+    }
+    if (all <= most) {
         return;
     }
     struct wr_error err;
@@ -622,6 +629,7 @@ int64_t wr_worker_turn(struct wr_worker *w, struct wr_time now)
     }
     for (uint32_t s = 0; s < sources && w->epoch_now == 0 && !stopping; s++) {
         wr_scan_watermark(&w->scans[s], now);
+        wr_scan_hold_back(&w->scans[s]);
     }
     /* Results that leave after the cut belong to the next epoch: none while the barrier travels. */
     w->step_more = clear && w->epoch_now == 0 && wr_exec_step(w->exec, TURN_EMIT_ROWS, now);

@@ -25,6 +25,7 @@ struct wr_source_counters {
     struct wr_counter bytes;
     struct wr_counter late;
     struct wr_counter dead;
+    struct wr_counter pauses; /* splits held back for lack of memory */
 };
 
 struct wr_worker {
