@@ -9,6 +9,7 @@ int wr_command_check(int argc, char **argv);
 int wr_command_explain(int argc, char **argv);
 int wr_command_plan(int argc, char **argv);
 int wr_command_state(int argc, char **argv);
+int wr_command_table(int argc, char **argv);
 int wr_command_connectors(int argc, char **argv);
 int wr_command_version(int argc, char **argv);
 

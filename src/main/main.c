@@ -15,6 +15,7 @@ static const char help[] =
     "  preview FILE.sql     print what each sink would get; writes nothing\n"
     "  plan NEW.sql         what a changed pipeline does to its state\n"
     "  state show|reset     what a pipeline has committed; begin anew\n"
+    "  table ACTION PATH    history, compact, vacuum of a Delta table\n"
     "  connectors [NAME]    list connectors, or the options of one\n"
     "  version              versions of weir and its libraries\n"
     "\n"
@@ -31,7 +32,8 @@ static const struct {
     { "run", wr_command_run },         { "check", wr_command_check },
     { "explain", wr_command_explain }, { "preview", wr_command_preview },
     { "plan", wr_command_plan },       { "state", wr_command_state },
-    { "connectors", wr_command_connectors }, { "version", wr_command_version },
+    { "table", wr_command_table },     { "connectors", wr_command_connectors },
+    { "version", wr_command_version },
 };
 
 int main(int argc, char **argv)

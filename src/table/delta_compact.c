@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define MANY_FILES      64u
-#define QUIET           8
+#define QUIET           4
 #define GROUP_FILES_MAX 2000u /* so that one call stays a matter of seconds */
 
 /* ---- choosing ---- */
