@@ -41,9 +41,9 @@
 #define KEEP_UP_ROWS 32u    /* rows taken from the front at a time: four times as many as come */
 #define MOVE_ROWS 16u
 #define EXPIRE_ROWS 256u    /* per call of expire */
-#define LAG_EPOCHS 64u
+#define LAG_EPOCHS 192u     /* most spans end before: every row that is moved waits once more behind all others */
 #define REWRITE_LEAST 1024u
-#define REWRITE_PART 192u   /* of the rows per epoch: a front moves on by all rows within 64 + 192 epochs */
+#define REWRITE_PART 128u   /* of the rows per epoch: no record older than 192 + 128 epochs stays needed */
 #define RECORD_BYTES 24u
 
 struct mark {

@@ -44,7 +44,7 @@ void wr_seen_set_expire(struct wr_seen_set *set, uint32_t worker, int64_t waterm
  * @thread worker, at its cut */
 void wr_seen_set_snapshot(struct wr_seen_set *set, uint32_t worker, uint64_t epoch, struct wr_buf *into);
 /* The oldest epoch whose records are still needed, as of the newest cut, once all workers have cut it; UINT64_MAX: none was cut yet. At most
- * some 256 epochs behind. @thread any */
+ * some 320 epochs behind. @thread any */
 uint64_t wr_seen_set_base(struct wr_seen_set *set);
 /* Before the start, in epoch order, all workers' records of each. @thread any, one at a time */
 WR_NODISCARD wr_status wr_seen_set_restore(struct wr_seen_set *set, uint64_t epoch, const void *records,
