@@ -238,7 +238,7 @@ static wr_status make_ready(struct wr_writer *w, struct wr_error *err)
         const wr_status status = judge(w, error, "beginning to write transactions", err);
         return status == WR_AGAIN ? WR_FAIL : status;
     }
-    int64_t marker;
+    int64_t marker = -1;
     WR_TRY(read_marker(w, &marker, err)); /* after it, so that nothing of ours is on its way: (1) */
     w->published = marker > w->published ? marker : w->published;
     w->trouble[0] = '\0';
