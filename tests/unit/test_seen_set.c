@@ -170,7 +170,7 @@ Test(seen_set, four_threads_land_each_key_once)
  * own; epochs are cut worker by worker; a crash puts all back to the newest whole epoch. */
 
 #define EVENTS 6000
-#define SPREAD 40 /* ticks by which copies may be apart in a worker's input */
+#define SPREAD 40 /* ticks by which copies may be apart in a worker's input; more where the span allows it */
 #define WITHIN(seed) ((seed) % 2 == 0 ? 200 : 10 * EVENTS) /* odd: nothing is forgotten, so old rows are logged again */
 #define EPOCHS_MOST 4000
 #define WORKERS_MOST 4
@@ -209,11 +209,12 @@ static void make_rows(struct history *h)
         h->rows[w] = wr_calloc(EVENTS * 3, sizeof(struct row));
     }
     for (uint32_t e = 0; e < EVENTS; e++) {
-        const bool ahead = wr_rand_below(&h->rand, 500) == 0;
+        const bool ahead = wr_rand_below(&h->rand, 100) == 0;
+        const uint64_t spread = h->within > EVENTS ? EVENTS : ahead ? 2000 : SPREAD;
         for (uint64_t copies = 1 + wr_rand_below(&h->rand, 3); copies > 0; copies--) {
             const uint32_t w = (uint32_t)wr_rand_below(&h->rand, h->workers);
             h->rows[w][h->counts[w]++] = (struct row){
-                e, ahead ? (int64_t)e + 3000 : (int64_t)e, (int64_t)(e + wr_rand_below(&h->rand, SPREAD))
+                e, ahead ? (int64_t)e + 3000 : (int64_t)e, (int64_t)(e + wr_rand_below(&h->rand, spread))
             };
         }
     }
