@@ -55,7 +55,14 @@ static wr_status step(struct wr_delta_upkeep *u, bool *more, struct wr_error *er
 {
     struct wr_delta_compact_result result = { 0 };
     WR_TRY(open_table(u, err));
-    WR_TRY(wr_delta_refresh(u->table, err));
+    if (u->options.compact) {
+        const struct wr_delta_compact_options options = {
+            .target_bytes = u->options.target_bytes, .settle_ms = SETTLE_MS
+        };
+        WR_TRY_IN(wr_delta_compact(u->table, &options, &result, err), err, "merging small files");
+    } else {
+        WR_TRY(wr_delta_refresh(u->table, err));
+    }
     if (result.files_before > 0) {
         wr_log_debug("delta", "sink \"%s\": %u files merged into %u", u->plan->name,
                      result.files_before, result.files_after);
