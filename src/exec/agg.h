@@ -42,7 +42,8 @@ struct wr_agg_ops {
                  const char **error);
     /* For states with blocks, else NULL. save appends what the row's bytes do not hold; load takes
      * a row whose bytes were copied and makes its blocks from what save wrote, returning the end of
-     * it; NULL: those bytes are not what save writes (they may come from a disk), and the row's state owns nothing. */
+     * it; NULL: those bytes are not what save writes (they may come from a disk), and the row's
+     * state owns nothing. */
     void (*release)(const struct wr_agg *agg, uint8_t *row);
     void (*save)(const struct wr_agg *agg, const uint8_t *row, struct wr_buf *into);
     const char *(*load)(const struct wr_agg *agg, uint8_t *row, const char *from,

@@ -1,5 +1,5 @@
-/* fingerprint.c: what of a WINDOW node its snapshots depend on, as one line of JSON. Expressions stand in it as SQL
- * with the columns' names, so that a column that moved in the source changes nothing. */
+/* fingerprint.c: what of a WINDOW node its snapshots depend on, as one line of JSON. Expressions
+ * stand in it as SQL with the columns' names: a column that moved in the source changes nothing. */
 #include "exec/exec.h"
 
 static void put_string(struct wr_buf *into, const char *text, size_t bytes)

@@ -16,7 +16,8 @@
  *   (1) row pointers stay valid until the row is removed or the table is emptied
  *   (2) the index has empty slots (at least one of eight), and its row numbers are unique
  *   (3) a new row is zero after its key: zero is the empty state of every aggregate
- *   (4) in a tracked table each row that was made, found or marked since its bit was last cleared has its bit set
+ *   (4) in a tracked table each row that was made, got or marked since the bits were last cleared has
+ *   its bit set
  */
 #ifndef WR_EXEC_TABLE_ROWS_H
 #define WR_EXEC_TABLE_ROWS_H

@@ -177,7 +177,7 @@ int64_t wr_window_oldest_us(const struct wr_window *window); /* exec.h, wr_exec_
 uint64_t wr_window_open_keys(const struct wr_window *window);
 uint64_t wr_window_state_bytes(const struct wr_window *window);
 
-/* When results may leave at a watermark of `limit`: nothing else is open after the emission. */
+/* What ends at or before this is closed at that watermark. */
 int64_t wr_window_limit_us(const struct wr_window *window, int64_t watermark_us);
 
 /* window_restore.c: exec.h, wr_exec_restore and wr_exec_restored. */
@@ -185,8 +185,8 @@ wr_status wr_window_restore(struct wr_window *window, uint64_t epoch, const void
                             size_t bytes, struct wr_error *err);
 void wr_window_restored(struct wr_window *window, int64_t watermark_us);
 
-/* window_blob.c: a row as bytes. load: in blob_row, views lie in the blob and blocks are the row's own; NULL: the
- * bytes are not a row of this window. */
+/* window_blob.c: a row as bytes. load: in blob_row, views lie in the blob and blocks are the row's
+ * own; NULL: the bytes are not a row of this window. */
 void wr_window_save_row(struct wr_window *window, const uint8_t *row, struct wr_buf *into);
 /* into's states become row's, blocks and all; what into had must have been released. */
 void wr_window_take_states(const struct wr_window *window, uint8_t *into, const uint8_t *row);
@@ -196,7 +196,8 @@ uint8_t *wr_window_load_row(struct wr_window *window, const char *blob, size_t b
  * returns the count. */
 uint32_t wr_window_judge(struct wr_window *window, const struct wr_batch *batch, uint32_t count);
 
-/* HOP, TUMBLE: the last window that has closed at limit; the first and the last one that a slice lies in. */
+/* HOP, TUMBLE: the last window that has closed at limit; the first and the last one that a slice
+ * lies in. */
 int64_t wr_window_last_closed(const struct wr_window *window, int64_t limit);
 int64_t wr_window_first_of_slice(const struct wr_window *window, int64_t slice);
 int64_t wr_window_last_of_slice(const struct wr_window *window, int64_t slice);
@@ -238,9 +239,10 @@ bool wr_session_close(struct wr_window *window, struct wr_side *side, int64_t li
                       uint32_t *budget,
                       void (*close)(struct wr_window *window, int64_t start, int64_t last,
                                     uint8_t *row));
-const uint8_t *wr_session_next(const uint8_t *session, int64_t *start, int64_t *last); /* of its key */
-/* Restoring: forgets the key's sessions and puts one of its own in their place, or adds a further one; the row's states are
- * taken over. due times are set by wr_session_restored, which drops those that end at or before limit. */
+const uint8_t *wr_session_next(const uint8_t *session, int64_t *start, int64_t *last);
+/* Restoring: forgets the key's sessions and puts one in their place (first), or adds a further one;
+ * the row's states are taken over. Due times are set by wr_session_restored, which drops what ends
+ * at or before limit. */
 void wr_session_put(struct wr_window *window, int64_t start, int64_t last, const uint8_t *row,
                     bool first);
 void wr_session_restored(struct wr_window *window, int64_t limit);

@@ -1,27 +1,28 @@
-/* window_snapshot.h: what a WINDOW node's state changed since its last snapshot, as records, and the way
- * back (private to exec; exec.h tells the contract).
+/* window_snapshot.h: what a WINDOW node's state changed since its last snapshot, as records, and
+ * the way back (private to exec; exec.h tells the contract).
  *
  * Format, little endian. A record is u32 bytes (of what follows the kind), u8 kind, then:
- *   WR_RECORD_CELL      i64 order, i64 sub: the cell of the rows that follow, up to the end of the piece
- *   WR_RECORD_ROW       a row as one blob (window_blob.c), which replaces what the cell had for its key
- *   WR_RECORD_SESSIONS  u32 count, then per session i64 start, i64 last, u32 bytes, blob: all sessions of one key, which
- *                       replace what the key had
- * A piece (one call of host->snapshot) begins with a CELL where it holds rows, so pieces can be told
- * one by one or several joined.
+ *   WR_RECORD_CELL      i64 order, i64 sub: the cell of the rows that follow, within the piece
+ *   WR_RECORD_ROW       a row as one blob (window_blob.c): replaces what the cell had for its key
+ *   WR_RECORD_SESSIONS  u32 count, then per session i64 start, i64 last, u32 bytes, blob: all
+ *                       sessions of one key, which replace what the key had
+ * A piece (one call of host->snapshot) begins with a CELL where it holds rows, so pieces can be
+ * told one by one or several joined.
  *
  * Nothing says that a cell or a session has gone: all that is open at a cut closes after the node's
  * watermark, and all that was written and is not open any more closed at or before it, for a
- * record's session can only have grown since. A HOP's slices are written as they were before they entered
- * the running combination, which turns rows over in place: a cell that enters with changes is
- * written whole, before the first of its rows is turned.
+ * record's session can only have grown since. A HOP's slices are written as they were before they
+ * entered the running combination, which turns rows over in place: a cell that enters with changes
+ * is written whole, before the first of its rows is turned.
  *
  * Old records become obsolete by a sweep: each epoch also writes about as many clean rows as dirty
  * ones, from a cursor on; when it has been through, epochs before its begin are not needed. A cell
- * whose old records pin much is swept faster (window_snapshot.c, too_much).
+ * whose old records pin much is swept faster (window_snapshot.c, cutoff_of).
  *
  * Threads: the worker.
  * Invariants:
- *   (1) an unmarked row of a cell or of the sessions that has been through a cut has a record in an epoch from sweep.base on
+ *   (1) a row of a cell or of the sessions that is not marked has a record in an epoch from
+ *   sweep.base on
  *   (2) a record never names a worker
  */
 #ifndef WR_EXEC_WINDOW_SNAPSHOT_H
