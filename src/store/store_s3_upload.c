@@ -9,6 +9,8 @@
  *       part numbers
  *   (3) close aborts only what nobody tried to publish or asked to keep: a completion whose answer
  *       was lost may have happened, and an upload that a manifest names must stay completable
+ *   (4) a write takes all or nothing, and what it took is not lost by a failure: parts that did not get through are sent
+ *       again by the next call of write or prepare
  * Several uploads of one store may be under way: whoever waits on the client handles the others'
  * parts too. A ticket holds what completes an upload: its id, the parts' ETags, and the id in its
  * metadata by which the object is recognised afterwards.
@@ -40,7 +42,9 @@ struct slot {
     char number[8]; /* 1.., as text */
     uint32_t part;  /* number - 1 */
     struct wr_retry retry;
+    bool sent; /* as a part; not filling any more */
     bool under_way;
+    bool lost; /* did not get through; body is still here */
 };
 
 struct s3_upload {
@@ -50,7 +54,8 @@ struct s3_upload {
     char *upload_id; /* NULL: not begun at the server */
     char put_id[WR_S3_PUT_ID_BYTES];
     struct slot slots[SLOTS];
-    uint32_t filling; /* the slot that write appends to */
+    uint32_t filling;   /* the slot that write appends to, unless it is sent */
+    struct wr_buf rest; /* of a write that a failure met half-way: goes before all others */
     uint32_t part_count;
     uint32_t under_way;
     struct wr_buf etags; /* ETAG_BYTES for each part, NUL-terminated */
@@ -158,6 +163,7 @@ static void part_done(struct slot *slot)
         send_slot(slot);
     } else {
         slot->under_way = false;
+        slot->lost = true;
         upload->under_way--;
         if (!upload->failed) {
             upload->failed = true;
@@ -182,6 +188,31 @@ static wr_status check(const struct s3_upload *upload, struct wr_error *err)
     return upload->failed ? WR_FAIL : WR_OK;
 }
 
+static void begin_slot(struct slot *slot)
+{
+    slot->retry = slot->upload->store->retry;
+    wr_rand_seed(&slot->retry.rand, wr_rand_entropy());
+    slot->under_way = true;
+    slot->lost = false;
+    slot->upload->under_way++;
+    send_slot(slot);
+}
+
+/* Sends again what did not get through, if that may help (4). */
+static wr_status revive(struct s3_upload *upload, struct wr_error *err)
+{
+    if (upload->failed && upload->failure.cls != WR_CLASS_RETRY) {
+        return check(upload, err);
+    }
+    upload->failed = false;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (upload->slots[i].lost) {
+            begin_slot(&upload->slots[i]);
+        }
+    }
+    return WR_OK;
+}
+
 /* Sends what the filling slot holds as the next part. */
 static wr_status send_part(struct s3_upload *upload, struct wr_error *err)
 {
@@ -196,11 +227,8 @@ static wr_status send_part(struct s3_upload *upload, struct wr_error *err)
     snprintf(slot->number, sizeof(slot->number), "%u", slot->part + 1);
     memset(wr_buf_reserve(&upload->etags, ETAG_BYTES), 0, ETAG_BYTES);
     upload->etags.bytes += ETAG_BYTES;
-    slot->retry = upload->store->retry;
-    wr_rand_seed(&slot->retry.rand, wr_rand_entropy());
-    slot->under_way = true;
-    upload->under_way++;
-    send_slot(slot);
+    slot->sent = true;
+    begin_slot(slot);
     /* Doubled now and then, 10,000 parts of 8 MiB would hold 80 GB, of these 5 TiB. */
     if (upload->part_count % 1000 == 0 && upload->part_bytes <= UINT64_C(1) << 29) {
         upload->part_bytes *= 2;
@@ -215,6 +243,7 @@ static wr_status next_slot(struct s3_upload *upload, struct wr_error *err)
         for (uint32_t i = 0; i < SLOTS; i++) {
             if (!upload->slots[i].under_way) {
                 upload->filling = i;
+                upload->slots[i].sent = false;
                 wr_assert(upload->slots[i].body.bytes == 0);
                 return check(upload, err);
             }
@@ -224,26 +253,68 @@ static wr_status next_slot(struct s3_upload *upload, struct wr_error *err)
     return check(upload, err);
 }
 
+static bool is_full(const struct s3_upload *upload)
+{
+    const struct slot *slot = &upload->slots[upload->filling];
+    return !slot->sent && slot->body.bytes >= upload->part_bytes;
+}
+
+/* Makes filling a slot that has room. */
+static wr_status make_room(struct s3_upload *upload, struct wr_error *err)
+{
+    if (is_full(upload)) {
+        WR_TRY(send_part(upload, err));
+    }
+    return upload->slots[upload->filling].sent ? next_slot(upload, err) : WR_OK;
+}
+
+/* *taken: how much of it went into parts. */
+static wr_status feed(struct s3_upload *upload, const char *from, size_t bytes, size_t *taken,
+                      struct wr_error *err)
+{
+    *taken = 0;
+    while (*taken < bytes) {
+        WR_TRY(make_room(upload, err));
+        struct wr_buf *body = &upload->slots[upload->filling].body;
+        const uint64_t room = upload->part_bytes - body->bytes;
+        const size_t more = bytes - *taken < room ? bytes - *taken : (size_t)room;
+        wr_buf_append(body, from + *taken, more); /* (1): filling is not under way */
+        *taken += more;
+    }
+    return WR_OK;
+}
+
+static wr_status feed_rest(struct s3_upload *upload, struct wr_error *err)
+{
+    struct wr_buf *rest = &upload->rest;
+    size_t taken;
+    const wr_status status = feed(upload, rest->data, rest->bytes, &taken, err);
+    rest->bytes -= taken;
+    if (rest->bytes > 0) {
+        memmove(rest->data, rest->data + taken, rest->bytes);
+    } else {
+        wr_buf_deinit(rest);
+    }
+    return status;
+}
+
 wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t bytes,
                              struct wr_error *err)
 {
     struct s3_upload *upload = (struct s3_upload *)base;
-    const char *from = data;
+    size_t taken;
     wr_assert(!upload->prepared);
-    WR_TRY(check(upload, err));
-    while (bytes > 0) {
-        struct wr_buf *body = &upload->slots[upload->filling].body;
-        const uint64_t room =
-            upload->part_bytes > body->bytes ? upload->part_bytes - body->bytes : 0;
-        const size_t taken = bytes < room ? bytes : (size_t)room;
-        wr_buf_append(body, from, taken); /* (1): filling is not under way */
-        from += taken;
-        bytes -= taken;
-        upload->bytes += taken;
-        if (body->bytes >= upload->part_bytes) {
-            WR_TRY(send_part(upload, err));
-            WR_TRY(next_slot(upload, err));
-        }
+    WR_TRY(revive(upload, err));
+    WR_TRY(feed_rest(upload, err));
+    const wr_status status = feed(upload, data, bytes, &taken, err);
+    if (status != WR_OK && taken == 0) {
+        return status;
+    }
+    wr_buf_append(&upload->rest, (const char *)data + taken, bytes - taken); /* (4) */
+    upload->bytes += bytes;
+    if (status == WR_OK && is_full(upload)) {
+        struct wr_error ignored; /* early; if it fails, the next call tries again and says so */
+        (void)!send_part(upload, &ignored);
     }
     if (upload->under_way > 0) {
         wr_http_turn(upload->store->client);
@@ -255,9 +326,11 @@ wr_status wr_s3_upload_prepare(struct wr_upload *base, struct wr_error *err)
 {
     struct s3_upload *upload = (struct s3_upload *)base;
     wr_assert(!upload->prepared);
-    WR_TRY(check(upload, err));
+    WR_TRY(revive(upload, err));
+    WR_TRY(feed_rest(upload, err));
     /* An empty object is one empty part. */
-    if (upload->slots[upload->filling].body.bytes > 0 || upload->part_count == 0) {
+    const struct slot *slot = &upload->slots[upload->filling];
+    if (!slot->sent && (slot->body.bytes > 0 || upload->part_count == 0)) {
         WR_TRY(send_part(upload, err));
     }
     while (upload->under_way > 0) {
@@ -441,6 +514,7 @@ void wr_s3_upload_close(struct wr_upload *base)
         abort_at_server(upload);
     }
     wr_buf_deinit(&upload->etags);
+    wr_buf_deinit(&upload->rest);
     free(upload->upload_id);
     free(upload->key);
     free(upload);

@@ -433,6 +433,39 @@ def test_a_reset_in_the_middle_of_an_upload_is_repaired(minio, toxiproxy, tmp_pa
         assert "again in" in store.logged()
 
 
+@pytest.mark.parametrize("piece", [1 << 20, 12 << 20], ids=["small_pieces", "one_piece"])
+@pytest.mark.parametrize("down_at", ["write", "prepare"])
+def test_an_outage_longer_than_all_retries_loses_nothing(minio, toxiproxy, tmp_path, unique, down_at, piece):
+    bucket = minio.make_bucket(unique("outage"))
+    name = unique("s3")
+    listen = toxiproxy.add_proxy(name, f"127.0.0.1:{minio.port}")
+    env = {**minio.env(), "AWS_ENDPOINT_URL_S3": f"http://{listen}"}
+    first, second = random.Random(8).randbytes(4 << 20), random.Random(9).randbytes(12 << 20)
+    with Store(tmp_path, f"s3://{bucket}", env, "part_size=5MiB", "request_timeout=2s", "max_retries=1") as store:
+        store.upload(0, "k")
+        assert store.ask("write", 0, store._file(first), 1 << 20)[0]
+        if down_at == "write":
+            toxiproxy.enable(name, False)
+            if piece > len(second) // 2:  # taken whole, although nothing of it can be sent
+                assert store.ask("write", 0, store._file(second), piece)[0]
+                data = first + second
+            else:
+                data = first
+        else:
+            assert store.ask("write", 0, store._file(second), piece)[0]
+            data = first + second
+            toxiproxy.enable(name, False)
+        for _ in range(2):
+            with pytest.raises(Failed) as failed:
+                store.ask("prepare", 0)
+            assert failed.value.cls == 3, failed.value
+        toxiproxy.enable(name, True)
+        assert store.ask("prepare", 0)[0]
+        assert store.ask("publish", 0)[0]
+        store.ask("close", 0)
+        assert store.get("k") == data
+
+
 def test_a_server_that_falls_silent_is_asked_again(minio, toxiproxy, tmp_path, unique):
     bucket = minio.make_bucket(unique("silent"))
     name = unique("s3")
