@@ -29,7 +29,7 @@
 /* How an incarnation's process ended. */
 enum sim_exit {
     SIM_EXIT_DONE = 0,       /* the pipeline ended by itself, exit code 0 */
-    SIM_EXIT_FAILED = 1,     /* the pipeline ended with an error: fenced, refused */
+    SIM_EXIT_FAILED = 74,    /* the pipeline ended with an error: fenced, refused */
     SIM_EXIT_CRASH = 70,
     SIM_EXIT_VIOLATION = 71,
     SIM_EXIT_STUCK = 72,     /* more steps than any run needs */
