@@ -694,6 +694,19 @@ static struct wr_batch *cut_out(struct wr_scan *scan, struct wr_batch *batch, ui
     return part;
 }
 
+/* Some of a poll's records. */
+struct part_records {
+    struct wr_records records; /* first: release gets it */
+    struct wr_records *whole;
+};
+
+static void release_part(struct wr_records *records)
+{
+    struct part_records *part = (struct part_records *)records;
+    wr_records_release(part->whole);
+    free(part);
+}
+
 static void push_part(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
                       struct wr_records *records, uint32_t first, uint32_t count,
                       struct wr_time now)
@@ -702,15 +715,21 @@ static void push_part(struct wr_scan *scan, struct wr_scan_split *split, struct 
         push(scan, split, cut_out(scan, batch, first, count), now);
         return;
     }
-    struct wr_records view = *records; /* never retained: texts are copied, as in take_rows */
-    view.items += first;
-    view.count = count;
-    view.payload_bytes = 0;
+    struct part_records *view = wr_malloc(sizeof *view);
+    view->records = *records;
+    view->records.items += first;
+    view->records.count = count;
+    view->records.refs = 1;
+    view->records.payload_bytes = 0;
+    view->records.release = release_part;
+    view->whole = records;
+    wr_records_retain(records);
     struct wr_batch *part = wr_batch_take(scan->pool);
-    decode_records(scan, split, part, &view, now);
+    decode_records(scan, split, part, &view->records, now);
     own_texts(part);
     wr_batch_retain(part);
     push(scan, split, part, now);
+    wr_records_release(part->records); /* as in take_rows; batches made of this one may hold on */
     part->records = NULL;
     wr_batch_release(part);
 }
