@@ -147,6 +147,7 @@ wr_status wr_pipeline_open_sources(struct wr_pipeline *p, struct wr_error *err)
                                            .start_count = resumed ? from->start_count : 0,
                                            .state_directory = p->config.state_directory,
                                            .has_state = p->recovery != NULL,
+                                           .state_uuid = wr_recovery_uuid(p->recovery),
                                            .workers = p->config.workers,
                                            .batch_rows = p->config.batch_rows,
                                            .memory_bytes = p->config.memory_bytes / 8 /

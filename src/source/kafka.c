@@ -84,6 +84,9 @@ static void kafka_close(struct wr_source *s)
         for (uint32_t w = 0; s->queues != NULL && w < s->env.workers; w++) {
             rd_kafka_queue_destroy(s->queues[w]);
         }
+        if (s->probes != NULL) {
+            rd_kafka_queue_destroy(s->probes);
+        }
         rd_kafka_destroy(s->rk);
     }
     if (s->committed != NULL) {
@@ -337,6 +340,7 @@ static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_e
     }
     pause_ended(s);
     accept_nothing(s, now);
+    wr_kafka_probe(s, now);
     WR_TRY(commit_due(s, now.mono_ns, err));
     WR_TRY(refresh(s, now, err));
     return tell_trouble(s, err);

@@ -197,45 +197,137 @@ static wr_status offsets_at(struct wr_source *s, partition_list *list, int64_t t
 /* Where the group has come to: partitions with an offset get it, the others keep a negative one. */
 static wr_status committed_offsets(struct wr_source *s, partition_list *list, struct wr_error *err)
 {
-    for (int i = 0; i < list->cnt; i++) {
-        list->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
-    }
     const rd_kafka_resp_err_t code = rd_kafka_committed(s->rk, list, ASK_MS);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR
                ? WR_OK
                : wr_kafka_fail(s, err, code, "cannot ask for the group's offsets");
 }
 
+/* The manifest's position, or -1. */
+static int64_t manifest_position(const struct wr_source *s, const char *topic, int32_t partition)
+{
+    char name[300]; /* a topic's name has at most 249 characters */
+    (void)snprintf(name, sizeof name, "%s/%d", topic, partition);
+    for (uint32_t i = 0; s->env.resumed && i < s->env.start_count; i++) {
+        if (strcmp(s->env.starts[i].name, name) == 0) {
+            return s->env.starts[i].next_position;
+        }
+    }
+    return -1;
+}
+
+/* Positions that somebody had come to: the group, and over it the manifest. */
+static wr_status known_positions(struct wr_source *s, partition_list *list, bool by_group,
+                                 struct wr_error *err)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
+    }
+    if (by_group) {
+        WR_TRY(committed_offsets(s, list, err));
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_topic_partition_t *at = &list->elems[i];
+        const int64_t ours = manifest_position(s, at->topic, at->partition);
+        at->offset = ours > at->offset ? ours : at->offset;
+    }
+    return WR_OK;
+}
+
+/* Messages between the position and low, the oldest that is left, are gone; or the log ends before the position. */
+static wr_status check_position(const struct wr_source *s, rd_kafka_topic_partition_t *at,
+                                int64_t low, int64_t high, struct wr_error *err)
+{
+    const long long position = at->offset;
+    if (position > high) {
+        (void)wr_fail(err, WR_CLASS_FATAL,
+                      "topic %s, partition %d ends at offset %lld, before the position %lld that is to be read next", at->topic,
+                      at->partition, (long long)high, position);
+        wr_error_hint(err, "the topic was made anew, or the brokers lost messages: begin anew with weir state reset%s",
+                      s->group != NULL ? " and another group_id" : "");
+        return WR_FAIL;
+    }
+    if (position >= low) {
+        return WR_OK;
+    }
+    if (s->skip_gaps) {
+        wr_log_warn("kafka", "topic %s, partition %d: offsets %lld to %lld were deleted before they were read: up to %lld messages "
+                             "are skipped", at->topic, at->partition, position, (long long)low - 1, (long long)low - position);
+        at->offset = low;
+        return WR_OK;
+    }
+    (void)wr_fail(err, WR_CLASS_FATAL, "topic %s, partition %d: up to %lld messages are lost: offset %lld is to be read next, the "
+                                       "oldest that is left is %lld",
+                  at->topic, at->partition, (long long)low - position, position, (long long)low);
+    wr_error_hint(err, "retention deleted them before they were read; on_gap = 'skip' goes on with what is left");
+    return WR_FAIL;
+}
+
+static wr_status check_positions(struct wr_source *s, partition_list *list, struct wr_error *err)
+{
+    partition_list *low = rd_kafka_topic_partition_list_new(list->cnt);
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].offset >= 0) {
+            rd_kafka_topic_partition_list_add(low, list->elems[i].topic, list->elems[i].partition);
+        }
+    }
+    partition_list *high = rd_kafka_topic_partition_list_copy(low);
+    wr_status status = offsets_at(s, low, TIME_EARLIEST, err);
+    if (status == WR_OK) {
+        status = offsets_at(s, high, TIME_LATEST, err);
+    }
+    for (int i = 0; i < low->cnt && status == WR_OK; i++) {
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(
+            list, low->elems[i].topic, low->elems[i].partition);
+        status = check_position(s, at, low->elems[i].offset, high->elems[i].offset, err);
+    }
+    rd_kafka_topic_partition_list_destroy(low);
+    rd_kafka_topic_partition_list_destroy(high);
+    return status;
+}
+
+/* Sets where partitions begin that nobody has come to: at `start`, when they are there from the start on. */
+static wr_status fresh_starts(struct wr_source *s, partition_list *list, bool later,
+                              struct wr_error *err)
+{
+    int64_t time = TIME_EARLIEST;
+    if (!s->env.resumed && (!later || s->group != NULL)) {
+        time = s->start == WR_KAFKA_LATEST ? TIME_LATEST
+                                           : (s->start == WR_KAFKA_TIME ? s->start_ms : time);
+    }
+    WR_TRY(offsets_at(s, list, time, err));
+    wr_status status = WR_OK;
+    for (int i = 0; i < list->cnt && status == WR_OK; i++) {
+        if (list->elems[i].offset < 0) { /* no message since that time */
+            partition_list *one = rd_kafka_topic_partition_list_new(1);
+            rd_kafka_topic_partition_list_add(one, list->elems[i].topic, list->elems[i].partition);
+            status = offsets_at(s, one, TIME_LATEST, err);
+            list->elems[i].offset = one->elems[0].offset;
+            rd_kafka_topic_partition_list_destroy(one);
+        }
+    }
+    return status;
+}
+
 /* Fills list's offsets with where each partition begins. */
 static wr_status find_starts(struct wr_source *s, partition_list *list, bool later,
                              struct wr_error *err)
 {
-    const bool by_group = s->group != NULL && (later || s->start == WR_KAFKA_COMMITTED);
-    partition_list *fresh = rd_kafka_topic_partition_list_copy(list);
-    int64_t time = TIME_EARLIEST;
-    if (!later || s->group != NULL) { /* partitions made after the start are read from their
-                                       * beginning */
-        time = s->start == WR_KAFKA_LATEST ? TIME_LATEST
-                                           : (s->start == WR_KAFKA_TIME ? s->start_ms : time);
+    const bool by_group =
+        s->group != NULL && (later || s->env.resumed || s->start == WR_KAFKA_COMMITTED);
+    WR_TRY(known_positions(s, list, by_group, err));
+    WR_TRY(check_positions(s, list, err));
+    partition_list *fresh = rd_kafka_topic_partition_list_new(list->cnt);
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].offset < 0) {
+            rd_kafka_topic_partition_list_add(fresh, list->elems[i].topic,
+                                              list->elems[i].partition);
+        }
     }
-    wr_status status = offsets_at(s, fresh, time, err);
+    const wr_status status = fresh_starts(s, fresh, later, err);
     for (int i = 0; i < fresh->cnt && status == WR_OK; i++) {
-        if (fresh->elems[i].offset < 0) { /* no message since that time */
-            partition_list *one = rd_kafka_topic_partition_list_new(1);
-            rd_kafka_topic_partition_list_add(one, fresh->elems[i].topic,
-                                              fresh->elems[i].partition);
-            status = offsets_at(s, one, TIME_LATEST, err);
-            fresh->elems[i].offset = one->elems[0].offset;
-            rd_kafka_topic_partition_list_destroy(one);
-        }
-    }
-    if (status == WR_OK && by_group) {
-        status = committed_offsets(s, list, err);
-    }
-    for (int i = 0; i < list->cnt && status == WR_OK; i++) {
-        if (!by_group || list->elems[i].offset < 0) {
-            list->elems[i].offset = fresh->elems[i].offset;
-        }
+        rd_kafka_topic_partition_list_find(list, fresh->elems[i].topic, fresh->elems[i].partition)
+            ->offset = fresh->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(fresh);
     return status;
@@ -270,7 +362,7 @@ static struct wr_kafka_split *make_split(struct wr_source *s, const char *topic,
 }
 
 /* Under lock: the reader is told with its next poll. */
-static void put_mail(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail)
+void wr_kafka_put_mail(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail)
 {
     s->mail[split->worker] += split->mail == 0;
     split->mail |= mail;
@@ -289,8 +381,10 @@ static void open_split(struct wr_source *s, const rd_kafka_topic_partition_t *at
     split->end = end;
     split->ended = false;
     split->paused = false;
+    split->quiet_since_ns = INT64_MAX;
+    split->unreachable = false;
     s->open_ends++;
-    put_mail(s, split, WR_KAFKA_MAIL_OPEN);
+    wr_kafka_put_mail(s, split, WR_KAFKA_MAIL_OPEN);
 }
 
 /* Before the assignment: no message may come into the client's common queue. */
@@ -361,14 +455,19 @@ void wr_kafka_revoke(struct wr_source *s, const partition_list *list)
             continue;
         }
         split->assigned = false;
+        split->quiet_since_ns = INT64_MAX;
         s->open_ends -= !split->ended;
         split->ended = true;
+        if ((split->mail & (WR_KAFKA_MAIL_UNREACHABLE | WR_KAFKA_MAIL_REACHABLE)) != 0) {
+            split->mail &= ~(uint32_t)(WR_KAFKA_MAIL_UNREACHABLE | WR_KAFKA_MAIL_REACHABLE);
+            s->mail[split->worker] -= split->mail == 0;
+        }
         if ((split->mail & WR_KAFKA_MAIL_OPEN) != 0) {
             split->mail &= ~(uint32_t)WR_KAFKA_MAIL_OPEN; /* came and went between two polls */
             s->mail[split->worker] -= split->mail == 0;
             never_opened++;
         } else {
-            put_mail(s, split, WR_KAFKA_MAIL_REVOKED);
+            wr_kafka_put_mail(s, split, WR_KAFKA_MAIL_REVOKED);
         }
     }
     pthread_mutex_unlock(&s->lock);

@@ -4,6 +4,7 @@
 
 #include "batch/text.h"
 #include <stdio.h>
+#include <string.h>
 
 const struct wr_option wr_kafka_options[] = {
     { "brokers", WR_OPTION_TEXT, NULL, "Where the cluster is reached first: host:port, ...",
@@ -17,7 +18,11 @@ const struct wr_option wr_kafka_options[] = {
     { "start", WR_OPTION_TEXT, NULL,
       "Where reading begins: earliest, latest, committed (the group's offsets, else earliest), a "
       "time (RFC 3339 or milliseconds since 1970). Default: committed with a group_id, else "
-      "earliest. With a group, what a rebalance brings later continues at the group's offsets." },
+      "earliest. With a group, what a rebalance brings later continues at the group's offsets. Positions in the pipeline's "
+      "state win over it." },
+    { "on_gap", WR_OPTION_ENUM, "fail",
+      "What a start does when messages that it had not read were deleted (retention): fail, or skip to the oldest that is left.",
+      .enum_words = "fail skip" },
     { "kafka.", WR_OPTION_PREFIX, NULL,
       "kafka.<property>: any property of librdkafka, such as kafka.security.protocol = 'SASL_SSL', "
       "kafka.sasl.mechanism, kafka.sasl.username, kafka.sasl.password, kafka.ssl.ca.location.",
@@ -142,6 +147,7 @@ wr_status wr_kafka_read_options(struct wr_source *s, struct wr_error *err)
     const struct wr_options *options = s->env.plan->options;
     s->brokers = wr_options_text(options, "brokers");
     s->group = wr_options_text(options, "group_id");
+    s->skip_gaps = strcmp(wr_options_text(options, "on_gap"), "skip") == 0;
     s->topics = wr_options_list(options, "topic", &s->topic_count);
     wr_ensure(s->topic_count > 0, err, WR_CLASS_USER, "topic names no topic");
     WR_TRY(parse_start(s, wr_options_text(options, "start"), err));
@@ -177,6 +183,20 @@ static wr_status set_memory(const struct wr_source *s, rd_kafka_conf_t *conf, st
     return set(conf, "queued.max.messages.kbytes", text, err);
 }
 
+/* A static member: started again within its session's time-out it has its partitions at once, instead of waiting
+ * until the group takes the killed one for dead. Its name comes with the state, which only one process at a time owns. */
+static wr_status set_member(const struct wr_source *s, rd_kafka_conf_t *conf, struct wr_error *err)
+{
+    if (s->group == NULL || s->env.state_uuid == NULL || s->env.state_uuid[0] == '\0') {
+        return WR_OK;
+    }
+    struct wr_buf name = { 0 };
+    wr_buf_printf(&name, "weir-%s-%s", s->env.state_uuid, s->env.plan->name);
+    const wr_status status = set(conf, "group.instance.id", wr_buf_cstr(&name), err);
+    wr_buf_deinit(&name);
+    return status;
+}
+
 wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t **out, struct wr_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -190,6 +210,9 @@ wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t **out, struct 
     }
     if (status == WR_OK) { /* assign asks for a group's name too, though none is ever joined */
         status = set(conf, "group.id", s->group != NULL ? s->group : "weir", err);
+    }
+    if (status == WR_OK) {
+        status = set_member(s, conf, err);
     }
     if (status == WR_OK) {
         status = set_memory(s, conf, err);

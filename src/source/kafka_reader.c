@@ -253,6 +253,16 @@ static void remember(struct wr_reader *r, struct wr_kafka_split *split)
     r->splits[r->split_count++] = split;
 }
 
+/* Under lock: the brokers do not answer, or do so again. */
+static void reach_mail(struct wr_kafka_split *split, struct wr_poll *out)
+{
+    const bool reachable = (split->mail & WR_KAFKA_MAIL_REACHABLE) != 0;
+    split->mail &= ~(uint32_t)(WR_KAFKA_MAIL_REACHABLE | WR_KAFKA_MAIL_UNREACHABLE);
+    if (split->open && split->caught_up) { /* else rows came meanwhile: their end tells it anew */
+        out->kind = reachable ? WR_POLL_SPLIT_CAUGHT_UP : WR_POLL_SPLIT_UNREACHABLE;
+    }
+}
+
 /* Under lock: tells one piece of mail. */
 static void open_mail(struct wr_reader *r, struct wr_kafka_split *split, struct wr_poll *out)
 {
@@ -262,18 +272,21 @@ static void open_mail(struct wr_reader *r, struct wr_kafka_split *split, struct 
         split->open = false;
         r->ending = r->ending == split ? NULL : r->ending;
         out->kind = WR_POLL_SPLIT_REVOKED;
+    } else if ((split->mail & WR_KAFKA_MAIL_OPEN) == 0) {
+        reach_mail(split, out);
     } else {
         split->mail &= ~(uint32_t)WR_KAFKA_MAIL_OPEN;
         split->open = true;
         split->caught_up = false;
         split->reads_to = split->end;
-        r->ending = split->start >= split->end ? split : r->ending;
+        split->next = split->start > split->next ? split->start : split->next;
+        r->ending = split->next >= split->end ? split : r->ending;
         r->unconfirmed = 1;
         out->kind = WR_POLL_SPLIT_OPENED;
         out->split_name = split->name;
         out->topic = split->topic;
         out->partition = split->partition;
-        out->next_position = split->start;
+        out->next_position = split->next;
     }
     r->source->mail[r->worker] -= split->mail == 0;
 }
@@ -323,12 +336,20 @@ static bool all_ended(struct wr_source *s)
     return ended;
 }
 
-static void note_position(struct wr_source *s, struct wr_kafka_split *split, int64_t position)
+/* quiet: its end. Whether it was told unreachable before, or is about to be. */
+static bool note_position(struct wr_source *s, struct wr_kafka_split *split, int64_t position,
+                          bool quiet)
 {
+    const int64_t now_ns = quiet ? wr_clock_now().mono_ns : 0;
     pthread_mutex_lock(&s->lock);
     split->position = position;
+    split->quiet_since_ns = quiet ? now_ns : INT64_MAX;
+    split->heard_ns = quiet ? now_ns : split->heard_ns;
+    const bool doubted = split->unreachable;
+    split->unreachable = false;
     s->down = false; /* somebody answers */
     pthread_mutex_unlock(&s->lock);
+    return doubted;
 }
 
 /* ---- the queue's contents ---- */
@@ -364,8 +385,8 @@ static wr_status message_error(struct wr_reader *r, const rd_kafka_message_t *me
                       "topic %s, partition %d: offset %lld is not there any more", topic,
                       message->partition, (long long)message->offset);
         wr_error_detail(err, "%s", rd_kafka_message_errstr(message));
-        wr_error_hint(err, "messages were deleted (retention) before they were read: set start = "
-                           "'earliest' to go on with what is left");
+        wr_error_hint(err, "messages were deleted (retention) before they were read: a start with "
+                           "on_gap = 'skip' goes on with what is left");
         return WR_FAIL;
     }
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
@@ -407,6 +428,8 @@ static void gather(struct wr_reader *r, struct wr_kafka_split *split, struct wr_
         } else if (message->offset >= split->reads_to) {
             rd_kafka_message_destroy(message); /* bounded: came after the start */
             r->ending = split;
+        } else if (message->offset < split->next) {
+            rd_kafka_message_destroy(message); /* was given before the group took the split away and back */
         } else {
             next = message->offset + 1;
             add_record(records, message);
@@ -422,7 +445,8 @@ static void gather(struct wr_reader *r, struct wr_kafka_split *split, struct wr_
     }
     split->caught_up = false;
     r->warned = RD_KAFKA_RESP_ERR_NO_ERROR;
-    note_position(r->source, split, next);
+    split->next = next;
+    (void)note_position(r->source, split, next, false);
     out->kind = WR_POLL_ROWS;
     out->split = split->index;
     out->records = &records->base;
@@ -432,10 +456,10 @@ static void gather(struct wr_reader *r, struct wr_kafka_split *split, struct wr_
 static void reached_end(struct wr_reader *r, struct wr_kafka_split *split, int64_t offset,
                         struct wr_poll *out)
 {
-    note_position(r->source, split, offset);
+    const bool doubted = note_position(r->source, split, offset, true);
     if (r->source->env.bounded) {
         r->ending = split; /* also when markers and compaction left nothing to read before end */
-    } else if (!split->caught_up) {
+    } else if (!split->caught_up || doubted) {
         split->caught_up = true;
         out->kind = WR_POLL_SPLIT_CAUGHT_UP;
         out->split = split->index;

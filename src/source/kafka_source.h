@@ -3,12 +3,21 @@
  *   kafka.c         options, open, upkeep, commit, lag, close
  *   kafka_conf.c    options -> librdkafka's configuration
  *   kafka_assign.c  topics and partitions -> splits with a start and an end; groups
+ *   kafka_probe.c   are quiet splits still at their end, and do the brokers answer?
  *   kafka_reader.c  a worker's queue -> records
  *
  * One client per source. Each worker has a queue; a partition's queue is forwarded to its worker's
  * before the partition is assigned, so that no message is ever seen elsewhere. A queue's eventfd
  * wakes the worker's loop. A split is a partition: it keeps its number and its worker also when it
  * is revoked and comes back.
+ *
+ * Where a partition begins (kafka_assign.c): with a state, at the manifest's position; new partitions at their beginning. With a
+ * group, too, but what other members of the group have committed since then is not read again: the greater of the two.
+ * A group deals partitions to processes with a state each; what a member had read and not committed to the group when it
+ * died is read again by whoever gets its partitions, so exactly once holds across processes only for partitions that stay.
+ * Each process with a state is a static member of its group (kafka_conf.c): killed and started again it goes on at once.
+ *
+ * Whether a split is caught up is only known while brokers answer: quiet splits are asked about (kafka_probe.c).
  *
  * Threads: librdkafka's own threads stay behind its queues (only the log callback runs on them).
  * Control runs open, tick (callbacks: rebalance, errors), commit, lag, close. What control and
@@ -25,7 +34,12 @@
 
 enum wr_kafka_start { WR_KAFKA_EARLIEST, WR_KAFKA_LATEST, WR_KAFKA_COMMITTED, WR_KAFKA_TIME };
 
-enum wr_kafka_mail { WR_KAFKA_MAIL_OPEN = 1, WR_KAFKA_MAIL_REVOKED = 2 };
+enum wr_kafka_mail {
+    WR_KAFKA_MAIL_OPEN = 1,
+    WR_KAFKA_MAIL_REVOKED = 2,
+    WR_KAFKA_MAIL_UNREACHABLE = 4,
+    WR_KAFKA_MAIL_REACHABLE = 8,
+};
 
 struct wr_kafka_split {
     uint32_t index;
@@ -41,10 +55,14 @@ struct wr_kafka_split {
     int64_t start;    /* where the assignment begins */
     int64_t end;      /* bounded: offset after the last message at open; else INT64_MAX */
     int64_t position; /* next to be read: for lag */
+    int64_t quiet_since_ns; /* told caught up, and nothing since; INT64_MAX: not so */
+    int64_t heard_ns;       /* the brokers said so last: at most position messages, asked at this time */
+    bool unreachable;       /* told so */
     /* Reader. */
     bool open;
     bool caught_up; /* told since the last rows */
     int64_t reads_to;
+    int64_t next; /* what was given ends here: what comes again after a rebalance is dropped */
 };
 
 struct wr_source {
@@ -54,6 +72,7 @@ struct wr_source {
     enum wr_kafka_start start;
     int64_t start_ms;
     bool start_given;
+    bool skip_gaps;
     const char *const *topics; /* names, and patterns that begin with ^ */
     uint32_t topic_count;
     rd_kafka_t *rk;
@@ -76,6 +95,9 @@ struct wr_source {
     int64_t rebalanced_ns;
     int64_t commit_from_ns; /* no commit before: see kafka_commit */
     int64_t refreshed_ns;
+    int64_t probed_ns;          /* when quiet splits were asked about last */
+    rd_kafka_queue_t *probes;   /* answers; NULL: nothing was asked yet */
+    uint32_t probes_out;
     bool topic_missing; /* why wr_kafka_discover failed */
     struct wr_error failure; /* from a callback; cls NONE: none */
     rd_kafka_topic_partition_list_t *committed; /* last positions given to commit */
@@ -109,6 +131,12 @@ void wr_kafka_rebalance_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 /* Fills err from an answer, with what librdkafka logged last as the detail. */
 wr_status wr_kafka_fail(struct wr_source *s, struct wr_error *err, rd_kafka_resp_err_t code,
                         const char *what);
+
+/* Under lock: its reader is told with its next poll. */
+void wr_kafka_put_mail(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail);
+
+/* kafka_probe.c; @thread control */
+void wr_kafka_probe(struct wr_source *s, struct wr_time now);
 
 /* kafka_reader.c; @thread worker */
 wr_status wr_kafka_reader_open(struct wr_reader **out, struct wr_source *s, uint32_t worker,
