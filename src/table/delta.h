@@ -2,7 +2,7 @@
  * (interface). Protocol: github.com/delta-io/delta PROTOCOL.md, reader 1 / writer 2 (timestamp_ntz: features, 3/7).
  *
  * An opened table keeps a replay of its log (live files, txn versions, schema, protocol) and goes on reading from where it stands.
- * Ownership: strings in wr_delta_add are borrowed for the call. Threads: a table handle belongs to one thread; several
+ * Ownership: strings in wr_delta_add are borrowed for the call; what a spec points at until close. Threads: a table handle belongs to one thread; several
  * handles (also of other processes and engines) may write the same table.
  * Invariants:
  *   (1) a commit is one put-if-absent of _delta_log/%020d.json; an ambiguous answer is settled by reading it back and comparing txnId
@@ -51,7 +51,8 @@ struct wr_delta_commit {
     const char *operation; /* "STREAMING UPDATE" */
     const struct wr_delta_add *adds;
     uint32_t add_count;
-    /* compaction: files that the adds replace (paths as in the log's live files); dataChange is false then */
+    /* compaction: files that the adds replace (paths as in the log's live files, texts of the caller's own); dataChange is false
+     * then, and the append answers WR_END when one of them is no longer live: nothing was done */
     const char *const *removes;
     uint32_t remove_count;
 };

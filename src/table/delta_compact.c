@@ -190,7 +190,8 @@ static wr_status add_input(struct job *job, struct wr_delta_file *file, struct w
     const wr_status status =
         wr_parquet_merge_add(job->merge, fetch, &input, file->bytes, err);
     if (status == WR_OK) {
-        job->removes[job->remove_count++] = file->path;
+        /* A copy: replaying what others commit may free the file's own text while ours waits for its turn. */
+        job->removes[job->remove_count++] = wr_arena_strdup(&job->arena, file->path);
         job->bytes_before += file->bytes;
     } else if (status == WR_FAIL && (err == NULL || err->cls != WR_CLASS_RETRY)) {
         file->leave_alone = true; /* the next call goes on with the others */

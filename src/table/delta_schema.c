@@ -247,9 +247,10 @@ static wr_status check_type(const json_t *field, const struct wr_field *ours, st
     char sql[32];
     const json_t *type = json_object_get(field, "type");
     const char *theirs = json_is_string(type) ? json_string_value(type) : "a nested type";
-    if (strcmp(theirs, type_name(ours->type, delta, sizeof delta)) != 0) {
+    const char *mine = type_name(ours->type, delta, sizeof delta);
+    if (strcmp(theirs, mine) != 0) {
         wr_fail(err, WR_CLASS_USER, "column \"%s\" is %s in the table, but %s (%s) in the query",
-                ours->name, theirs, delta, wr_type_name(ours->type, sql, sizeof sql));
+                ours->name, theirs, mine, wr_type_name(ours->type, sql, sizeof sql));
         wr_error_hint(err, "CAST it in the query to what the table has");
         return WR_FAIL;
     }

@@ -83,26 +83,32 @@ static bool date_bound(int64_t days, struct wr_buf *into)
     return true;
 }
 
-static bool float_bound(struct wr_type type, const struct wr_bounds *b, bool max,
-                        struct wr_buf *into)
+static bool float_value(struct wr_type type, const struct wr_bounds *b, bool max, double *value)
 {
     const bool wide = type.id == WR_TYPE_FLOAT64;
-    char raw[WR_BOUND_BYTES + 8];
-    char text[48];
+    const enum wr_bounds_kind kind = wide ? WR_BOUNDS_F64 : WR_BOUNDS_F32;
+    char raw[WR_BOUND_BYTES + 8] = { 0 };
     uint32_t bytes = 0;
     bool exact;
-    const enum wr_bounds_kind kind = wide ? WR_BOUNDS_F64 : WR_BOUNDS_F32;
+    float narrow;
     if (!(max ? wr_bounds_max : wr_bounds_min)(b, kind, 0, raw, &bytes, &exact)) {
         return false;
     }
-    double value;
-    float narrow;
     memcpy(&narrow, raw, sizeof narrow);
-    value = (double)narrow;
+    *value = (double)narrow;
     if (wide) {
-        memcpy(&value, raw, sizeof value);
+        memcpy(value, raw, sizeof *value);
     }
-    if (!isfinite(value)) { /* (2) */
+    return isfinite(*value);
+}
+
+static bool float_bound(struct wr_type type, const struct wr_bounds *b, bool max,
+                        struct wr_buf *into)
+{
+    char text[48];
+    double value;
+    double other;
+    if (!float_value(type, b, !max, &other) || !float_value(type, b, max, &value)) { /* (2) */
         return false;
     }
     /* As a double even when it is a REAL: readers parse it as one, and the shortest text of the float may lie

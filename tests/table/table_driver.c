@@ -61,6 +61,12 @@ static wr_status faulty_erase(struct wr_store *store, const char *key, struct wr
     return wr_store_delete(inner, key, err);
 }
 
+static wr_status faulty_modified(struct wr_store *store, const char *key, int64_t *ms,
+                                 struct wr_error *err)
+{
+    return wr_store_modified(inner, key, ms, err);
+}
+
 static wr_status faulty_list(struct wr_store *store, const char *prefix, const char *start_after,
                              void (*found)(void *ctx, const char *key, uint64_t bytes), void *ctx,
                              struct wr_error *err)
@@ -79,6 +85,7 @@ static const struct wr_store_ops faulty_ops = {
     .get = faulty_get,
     .get_range = faulty_get_range,
     .erase = faulty_erase,
+    .modified = faulty_modified,
     .list = faulty_list,
     .upload_open = faulty_upload_open,
 };
