@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A group of small files that could still grow to a full one is left alone this long: each byte is merged once as a rule, and the
- * rest within a minute after the last row. */
+/* A group of small files that could still grow to a full one is left alone this long: each byte is
+ * merged once as a rule, and the rest within a minute after the last row. */
 #define SETTLE_MS 10000
 /* Between two looks at the log: each is a request. */
 #define PAUSE_MIN_MS 500

@@ -19,8 +19,8 @@ struct settling {
     bool replaced;
 };
 
-/* Reads the epoch's part of the spool, and writes it into the file at append_at if append says so. *whole: all of
- * it is there, and it is what was prepared. */
+/* Reads the epoch's part of the spool, and writes it into the file at append_at if append says so.
+ * *whole: all of it is there, and it is what was prepared. */
 static wr_status read_spool(struct settling *s, uint64_t append_at, bool append, bool *whole,
                             struct wr_error *err)
 {

@@ -1,13 +1,16 @@
 /* file_settle.h: finishes what a file sink's receipt says, in place of the process that left it.
  *
- * A committed epoch's rows lie in a spool, [begin, begin + after - before) behind its head; published, they are bytes [before, after) of
- * the file. The spool shrinks only once they are. So, by the file's length:
+ * A committed epoch's rows lie in a spool, [begin, begin + after - before) behind its head;
+ * published, they are bytes [before, after) of the file. The spool shrinks only once they are. So,
+ * by the file's length:
  *
  *   after           published
- *   above after     rows beyond what was ever committed (an older state came back): cut off, with a warning
+ *   above after     rows beyond what was ever committed (an older state came back): cut off, with a
+ *                   warning
  *   between         an append was cut short: back to before, and once more
  *   before          not published: appended
- *   below before, or another file: somebody replaced it since; the rows are appended if the spool still has them
+ *   below before, or another file: somebody replaced it since; the rows are appended if the spool
+ *                   still has them
  *
  * Repeating it changes nothing.
  */

@@ -5,7 +5,8 @@
 #include "config/option.h"
 #include "plan/plan.h"
 
-/* For connectors that show rows at once and cannot take them back: guarantee = 'exactly_once' is refused, bad_at points at it. */
+/* For connectors that show rows at once and cannot take them back: guarantee = 'exactly_once' is
+ * refused, bad_at points at it. */
 WR_NODISCARD wr_status wr_sink_check_at_least_once(const struct wr_plan_sink *plan,
                                                    uint32_t *bad_at, struct wr_error *err);
 

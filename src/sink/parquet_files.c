@@ -9,9 +9,11 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-/* What goes to the store at once: few system calls, and no more than this waits in each of many open files. */
+/* What goes to the store at once: few system calls, and no more than this waits in each of many
+ * open files. */
 #define PIECE_BYTES (1u << 20)
-/* A single file may wait longer: below this it is one put, above it an upload of several requests. */
+/* A single file may wait longer: below this it is one put, above it an upload of several
+ * requests. */
 #define SINGLE_PIECE_BYTES (8u << 20)
 /* Descriptors that the rest of the process may need beside those of open files. */
 #define OTHER_DESCRIPTORS 512u
@@ -112,8 +114,8 @@ void wr_parquet_files_init(struct wr_parquet_files *files, const struct wr_sink_
 
 /* ---- one file ---- */
 
-/* (4): with a state, whoever starts next settles what was prepared. Without one a table's log may name the file
- * already: lane 0 commits for all. */
+/* (4): with a state, whoever starts next settles what was prepared. Without one a table's log may
+ * name the file already: lane 0 commits for all. */
 static bool may_be_committed(const struct wr_parquet_file *f)
 {
     const struct wr_sink_env *env = f->files->env;
@@ -337,7 +339,8 @@ static struct wr_parquet_file *fullest(const struct wr_parquet_files *files)
     return most;
 }
 
-/* Ends row groups, and files that do not become smaller by it, until the writer is within its memory. */
+/* Ends row groups, and files that do not become smaller by it, until the writer is within its
+ * memory. */
 static wr_status squeeze(struct wr_parquet_files *files, struct wr_error *err)
 {
     while (files->held > files->env->memory_bytes && files->open_count > 0) {
@@ -365,8 +368,8 @@ static void warn_partitions(struct wr_parquet_files *files)
     }
 }
 
-/* Room for one more open file: above the number allowed the one unused longest is finished, above the memory the fullest
- * (one batch may touch a thousand partitions of tens of kilobytes each). */
+/* Room for one more open file: above the number allowed the one unused longest is finished, above
+ * the memory the fullest (one batch may touch a thousand partitions of tens of kilobytes each). */
 static wr_status make_room(struct wr_parquet_files *files, struct wr_error *err)
 {
     while (files->held > files->env->memory_bytes && files->open_count > 0) {
@@ -414,7 +417,7 @@ static wr_status write_partitioned(struct wr_parquet_files *files, const struct 
                                    struct wr_error *err)
 {
     if (files->hive.count / 4 > files->open_max) {
-        wr_hive_forget_closed(&files->hive); /* a column of a million values must not fill the memory */
+        wr_hive_forget_closed(&files->hive); /* a million values must not fill the memory */
     }
     wr_hive_group(&files->hive, batch);
     for (uint32_t t = 0; t < files->hive.touched_count; t++) {

@@ -1,21 +1,24 @@
-/* parquet_files.h: the Parquet files that one writer has under way: one per partition (or one in all), filled, finished,
- * sent. The directory sink and the table sink share it; they differ in who makes a finished file count.
+/* parquet_files.h: the Parquet files that one writer has under way: one per partition (or one in
+ * all), filled, finished, sent. The directory sink and the table sink share it; they differ in who
+ * makes a finished file count.
  *
- * What the encoder makes gathers in the file's buffer and goes to the store in pieces; a file is opened in the store only when
- * the first piece goes there, so that thousands of small partitions need neither descriptors nor connections.
+ * What the encoder makes gathers in the file's buffer and goes to the store in pieces; a file is
+ * opened in the store only when the first piece goes there, so that thousands of small partitions
+ * need neither descriptors nor connections.
  *
  *   OPEN      takes rows                           [write]
  *   FINISHED  has its footer; bytes still to send  [finish]  when full, squeezed out, or prepare
  *   DURABLE   the store has it                     [send]    at the next write, or prepare
  *   (gone)    its sink published it                [drop]
  *
- * Names: part-OWNER-SINK-LANE-EPOCH-N.zstd.parquet: SINK is a hash of the sink's name (two sinks may share a directory, and each
- * clears up only after itself), EPOCH the earliest that the file can be part of (0: not known), N unique in the process.
+ * Names: part-OWNER-SINK-LANE-EPOCH-N.zstd.parquet: SINK is a hash of the sink's name (two sinks
+ * may share a directory, and each clears up only after itself), EPOCH the earliest that the file
+ * can be part of (0: not known), N unique in the process.
  *
  * Ownership: env's plan and texts are borrowed; the store too. Threads: one.
  * Invariants:
- *   (1) encoding never waits for the store: the store is asked before a batch is taken, so that a failure there takes nothing
- *       of the batch and may be tried again; so may prepare
+ *   (1) encoding never waits for the store: the store is asked before a batch is taken, so that a
+ *       failure there takes nothing of the batch and may be tried again; so may prepare
  *   (2) held == sum of file->held of all open files
  *   (3) done is in order of finishing; files without an epoch are at its end
  *   (4) a file that an epoch may have been committed with is never removed
@@ -46,8 +49,8 @@
 
 /* What a sink does its own way. */
 struct wr_parquet_files_way {
-    /* Finished files become objects at once (a table's: nobody looks at one that the log does not name); else they are
-     * uploads that wait for their publication. */
+    /* Finished files become objects at once (a table's: nobody looks at one that the log does not
+     * name); else they are uploads that wait for their publication. */
     bool at_once;
     bool json_as_text;               /* JSON columns are annotated as texts (parquet.h) */
     wr_hive_text_fn *partition_text; /* NULL: as SQL writes values */
@@ -130,7 +133,8 @@ void wr_parquet_files_drop(struct wr_parquet_files *files);
 
 uint64_t wr_parquet_files_held(const struct wr_parquet_files *files);
 
-/* How names of this sink's files by that owner begin, behind "part-": "OWNER-SINK". Appends to into. */
+/* How names of this sink's files by that owner begin, behind "part-": "OWNER-SINK". Appends to
+ * into. */
 void wr_parquet_files_mark(const struct wr_plan_sink *plan, const char *owner, struct wr_buf *into);
 
 #endif

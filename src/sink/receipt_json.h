@@ -1,11 +1,13 @@
-/* receipt_json.h: what sinks read of receipts: JSON that an earlier process left in a manifest, and so bytes from outside. */
+/* receipt_json.h: what sinks read of receipts: JSON that an earlier process left in a manifest, and
+ * so bytes from outside. */
 #ifndef WR_SINK_RECEIPT_JSON_H
 #define WR_SINK_RECEIPT_JSON_H
 
 #include "weir/sink.h"
 #include <jansson.h>
 
-/* The receipt as a JSON object; free with json_decref. FATAL with the sink's name when it is none. */
+/* The receipt as a JSON object; free with json_decref. FATAL with the sink's name when it is
+ * none. */
 WR_NODISCARD wr_status wr_receipt_parse(const struct wr_sink_env *env,
                                         const struct wr_receipt *receipt, json_t **object,
                                         struct wr_error *err);

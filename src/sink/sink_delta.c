@@ -1,14 +1,17 @@
 /* sink_delta.c: a Delta Lake table: the data files of an epoch become one commit of its log.
  *
- * Data files are objects as soon as they are prepared: nobody looks at one that the log does not name. The receipt of a lane lists
- * its files as the log will: {"adds":[{"path","values":{column:text|null},"bytes","modified_ms","stats"},...]}.
- * Lane 0 commits the receipts of all lanes at once, with the epoch as the version of txn "STATE_UUID/SINK": whoever
- * commits it first, nobody does so again (table/delta.h, invariant 2). Without a state the owner's id takes the place of
- * the UUID: a repetition within the run commits once, a later run knows nothing of this one.
+ * Data files are objects as soon as they are prepared: nobody looks at one that the log does not
+ * name. The receipt of a lane lists its files as the log will:
+ * {"adds":[{"path","values":{column:text|null},"bytes","modified_ms","stats"},...]}. Lane 0 commits
+ * the receipts of all lanes at once, with the epoch as the version of txn "STATE_UUID/SINK":
+ * whoever commits it first, nobody does so again (table/delta.h, invariant 2). Without a state the
+ * owner's id takes the place of the UUID: a repetition within the run commits once, a later run
+ * knows nothing of this one.
  *
- * What predecessors left: files of epochs that were never committed are deleted where listing finds them by their name's beginning, that
- * is in tables without partitions. In partitioned ones a whole table would have to be listed at every start; there
- * they stay, invisible, until `weir table vacuum`, as they do after crashes of any other Delta writer.
+ * What predecessors left: files of epochs that were never committed are deleted where listing finds
+ * them by their name's beginning, that is in tables without partitions. In partitioned ones a whole
+ * table would have to be listed at every start; there they stay, invisible, until `weir table
+ * vacuum`, as they do after crashes of any other Delta writer.
  *
  * Invariants:
  *   (1) only lane 0 has a table handle and writes to the log
@@ -42,7 +45,8 @@ struct wr_writer {
 };
 
 static const struct wr_option delta_options[] = {
-    { "path", WR_OPTION_TEXT, NULL, "The table: a directory, file:///directory or s3://bucket/prefix.",
+    { "path", WR_OPTION_TEXT, NULL,
+      "The table: a directory, file:///directory or s3://bucket/prefix.",
       .flags = WR_OPTION_REQUIRED },
     { "create", WR_OPTION_BOOL, "true", "Makes the table when there is none." },
     { "target_file_size", WR_OPTION_SIZE, "128MB",
@@ -270,7 +274,8 @@ struct leftovers {
     size_t mark_bytes;  /* of "part-OWNER-SINK" */
 };
 
-/* part-OWNER-SINK-LANE-EPOCH-N: an epoch above the committed one never will be (its owner is fenced); 0 is not known. */
+/* part-OWNER-SINK-LANE-EPOCH-N: an epoch above the committed one never will be (its owner is
+ * fenced); 0 is not known. */
 static void note_leftover(void *ctx, const char *key, uint64_t bytes)
 {
     struct leftovers *l = ctx;
@@ -388,7 +393,7 @@ static uint64_t delta_held_bytes(const struct wr_writer *w)
 
 const struct wr_sink_ops wr_sink_delta = {
     .name = "delta",
-    .help = "A Delta Lake table in a local directory or on S3: rows appear once, a commit an epoch.",
+    .help = "A Delta Lake table, local or on S3: one commit an epoch, each row once.",
     .options = delta_options,
     .parallel = true,
     .transactional = true,

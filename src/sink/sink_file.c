@@ -1,21 +1,22 @@
 /* sink_file.c: rows as lines (NDJSON, CSV) at the end of one file.
  *
- * The rows of an epoch gather in a spool beside the file; prepare makes the spool durable, publish appends the
- * epoch's part of it to the file in one go and makes that durable.
+ * The rows of an epoch gather in a spool beside the file; prepare makes the spool durable, publish
+ * appends the epoch's part of it to the file in one go and makes that durable.
  *
- * With a state (exactly once) the spool is `.NAME.OWNER.weir-spool`, and the receipt says all that another process needs to
- * publish in this one's place: {"path","inode","before","after"} of the file, and where there are rows {"spool","begin","crc"}
- * (file_settle.h).
+ * With a state (exactly once) the spool is `.NAME.OWNER.weir-spool`, and the receipt says all that
+ * another process needs to publish in this one's place: {"path","inode","before","after"} of the
+ * file, and where there are rows {"spool","begin","crc"} (file_settle.h).
  *
- * Without one (at least once) it is `.NAME.weir-spool`, and its head says how long the file was before the epoch that is published
- * next and how long it will be after it:
+ * Without one (at least once) it is `.NAME.weir-spool`, and its head says how long the file was
+ * before the epoch that is published next and how long it will be after it:
  *
  *   bytes 0-7 magic, 8-15 inode of the file, 16-23 length before, 24-31 length after, 32-35 CRC32C
  *   of 0-31
  *
- * How a crash is settled then, at the next open: a file that is longer than "before" and shorter than "after" was cut short in
- * the middle of an append, and goes back to "before"; otherwise it is left alone. Either way the spool is dropped:
- * positions of an unfinished epoch were not committed, so that its rows are read again.
+ * How a crash is settled then, at the next open: a file that is longer than "before" and shorter
+ * than "after" was cut short in the middle of an append, and goes back to "before"; otherwise it is
+ * left alone. Either way the spool is dropped: positions of an unfinished epoch were not committed,
+ * so that its rows are read again.
  *
  * guarantee = 'at_least_once' (and pipes and devices, which cannot be taken back) do without the
  * spool: rows are appended as they come, and prepare makes them durable.
@@ -585,7 +586,8 @@ static wr_status copy_out(struct wr_writer *w, uint64_t end, struct wr_error *er
 static wr_status publish_oldest(struct wr_writer *w, struct wr_error *err)
 {
     const uint64_t bytes = w->queue[0].end - w->spool_done;
-    if (!w->stateful && w->head_before != w->length) { /* several were prepared: it speaks of the one before */
+    /* When several were prepared, the head speaks of the one before. */
+    if (!w->stateful && w->head_before != w->length) {
         WR_TRY(write_head(w, w->length + bytes, err));
         WR_TRY(sync_spool(w, err));
     }

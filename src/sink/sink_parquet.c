@@ -1,8 +1,8 @@
 /* sink_parquet.c: a directory (or bucket prefix) of Parquet files, whole epochs at a time.
  *
- * There is no log: a file that readers can see counts. So finished files stay uploads (hidden files, multipart uploads)
- * until their epoch is committed; the receipt holds their tickets, with which a later process publishes in this one's
- * place: {"files":[ticket,...]}.
+ * There is no log: a file that readers can see counts. So finished files stay uploads (hidden
+ * files, multipart uploads) until their epoch is committed; the receipt holds their tickets, with
+ * which a later process publishes in this one's place: {"files":[ticket,...]}.
  */
 #include "sink/parquet_files.h"
 #include "sink/receipt_json.h"

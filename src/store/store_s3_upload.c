@@ -9,8 +9,8 @@
  *       part numbers
  *   (3) close aborts only what nobody tried to publish or asked to keep: a completion whose answer
  *       was lost may have happened, and an upload that a manifest names must stay completable
- *   (4) a write takes all or nothing, and what it took is not lost by a failure: parts that did not get through are sent
- *       again by the next call of write or prepare
+ *   (4) a write takes all or nothing, and what it took is not lost by a failure: parts that did not
+ *       get through are sent again by the next call of write or prepare
  * Several uploads of one store may be under way: whoever waits on the client handles the others'
  * parts too. A ticket holds what completes an upload: its id, the parts' ETags, and the id in its
  * metadata by which the object is recognised afterwards.

@@ -1,5 +1,5 @@
-/* flaky_store.h: local directories as the only store of a test program, of which one chosen call fails (class RETRY), before it
- * did anything or after. Linked in place of the table of stores. */
+/* flaky_store.h: local directories as the only store of a test program, of which one chosen call
+ * fails (class RETRY), before it did anything or after. Linked in place of the table of stores. */
 #ifndef WEIR_TESTS_FLAKY_STORE_H
 #define WEIR_TESTS_FLAKY_STORE_H
 
@@ -28,7 +28,8 @@ static wr_status flaky_failure(struct wr_error *err)
     return wr_fail(err, WR_CLASS_RETRY, "the store is away for a moment");
 }
 
-/* Calls that fail after the fact do so only where a repetition does no harm by the contract of store_ops.h. */
+/* Calls that fail after the fact do so only where a repetition does no harm by the contract of
+ * store_ops.h. */
 #define FLAKY(call, repeatable)                                                                    \
     do {                                                                                           \
         const bool due = ++flaky.calls == flaky.fail_at;                                           \

@@ -269,7 +269,8 @@ Test(sink_delta, types_and_options_that_no_table_has_are_refused)
 
 /* ---- crashes and recovery ---- */
 
-/* Epoch 1 is published by two lanes, 2 is committed and no more, 3 prepared, and rows of 4 are written. */
+/* Epoch 1 is published by two lanes, 2 is committed and no more, 3 prepared, and rows of 4 are
+ * written. */
 static void two_lanes_until_killed(struct bed *b)
 {
     struct wr_writer *writers[2];
@@ -395,7 +396,8 @@ Test(sink_delta, a_damaged_receipt_is_an_error_and_commits_nothing)
     static const char *const texts[] = {
         "", "[]", "{}", "{\"adds\":1}", "{\"adds\":[1]}", "{\"adds\":[{\"path\":\"x\"}]}",
         "{\"adds\":[{\"path\":\"x\",\"stats\":\"{}\",\"bytes\":1,\"modified_ms\":1}]}",
-        "{\"adds\":[{\"path\":\"x\",\"stats\":\"{}\",\"bytes\":-1,\"modified_ms\":1,\"values\":{}}]}",
+        "{\"adds\":[{\"path\":\"x\",\"stats\":\"{}\",\"bytes\":-1,\"modified_ms\":1,"
+        "\"values\":{}}]}",
         "{\"adds\":[{\"path\":\"x\",\"stats\":\"{}\",\"bytes\":1,\"modified_ms\":1,"
         "\"values\":{\"a\":1}}]}"
     };
@@ -412,7 +414,8 @@ Test(sink_delta, a_damaged_receipt_is_an_error_and_commits_nothing)
     expect(0, 0, 0);
 }
 
-/* Each call to the store fails once, in turn; whoever drives the writer repeats what failed with RETRY. */
+/* Each call to the store fails once, in turn; whoever drives the writer repeats what failed with
+ * RETRY. */
 #define REPEAT(call)                                                                               \
     do {                                                                                           \
         wr_status status_ = (call);                                                                \

@@ -480,7 +480,8 @@ Test(sink_file, committed_rows_whose_spool_is_damaged_are_an_error)
 Test(sink_file, a_damaged_receipt_is_an_error)
 {
     static const char *const texts[] = {
-        "", "[]", "{}", "{\"path\":1}", "{\"path\":\"/nowhere\",\"inode\":1,\"before\":-1,\"after\":2}",
+        "", "[]", "{}", "{\"path\":1}",
+        "{\"path\":\"/nowhere\",\"inode\":1,\"before\":-1,\"after\":2}",
         "{\"path\":\"/nowhere\",\"inode\":1,\"before\":5,\"after\":2}",
         "{\"path\":\"/nowhere\",\"inode\":1,\"before\":1,\"after\":2}"
     };

@@ -360,7 +360,8 @@ static void expect_files(uint32_t visible, uint32_t hidden)
     cr_assert_eq(found.hidden, hidden, "%u hidden", found.hidden);
 }
 
-/* Epoch 1 is published by two lanes, 2 is committed and no more, 3 prepared, and rows of 4 are written. */
+/* Epoch 1 is published by two lanes, 2 is committed and no more, 3 prepared, and rows of 4 are
+ * written. */
 static void two_lanes_until_killed(struct bed *b)
 {
     struct wr_writer *writers[2];
@@ -510,7 +511,8 @@ Test(sink_parquet, a_damaged_receipt_is_an_error)
     }
 }
 
-/* Each call to the store fails once, in turn; whoever drives the writer repeats what failed with RETRY. */
+/* Each call to the store fails once, in turn; whoever drives the writer repeats what failed with
+ * RETRY. */
 #define REPEAT(call)                                                                               \
     do {                                                                                           \
         wr_status status_ = (call);                                                                \
