@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "run/ledger_view.h"
 #include "run/owner.h"
+#include "run/plan_compare.h"
 #include "run/recovery.h"
 #include "run/sink_worker.h"
 #include "run/worker.h"
@@ -45,6 +46,13 @@ void wr_control_deinit(struct wr_control *c)
 
 /* ---- the state ---- */
 
+/* Before anything is written: operators that are others now would lose their state. */
+static wr_status accept_plan(void *ctx, const struct wr_manifest *head, struct wr_error *err)
+{
+    const struct wr_pipeline *p = ctx;
+    return wr_plan_accept(head, p->plan, err);
+}
+
 wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_error *err)
 {
     struct wr_pipeline *p = c->p;
@@ -57,7 +65,9 @@ wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_err
                                                .pipeline = p->config.name,
                                                .owner_id = p->owner,
                                                .owner_timeout_us = p->config.owner_timeout_us,
-                                               .standby = p->config.standby };
+                                               .standby = p->config.standby,
+                                               .accept = accept_plan,
+                                               .accept_ctx = p };
         WR_TRY(wr_seat_open(&c->seat, &config, err));
         WR_TRY(wr_store_open(&c->store, p->config.state_url, p->config.state_options, NULL, err));
     }
