@@ -109,8 +109,8 @@ static void gauges(struct wr_buf *out, const struct wr_pipeline *p)
     header(out, "weir_split_pauses_total", "counter",
            "Times that a split far ahead was held back for lack of memory.");
     wr_buf_printf(out, "weir_split_pauses_total %" PRIu64 "\n", t.split_pauses);
-    header(out, "weir_committed_epoch", "gauge", "The newest epoch that is committed.");
-    wr_buf_printf(out, "weir_committed_epoch %" PRIu64 "\n",
+    header(out, "weir_epochs_total", "counter", "Epochs committed, as the state counts them.");
+    wr_buf_printf(out, "weir_epochs_total %" PRIu64 "\n",
                   (uint64_t)atomic_load_explicit(&p->board.publish_through, memory_order_relaxed));
     header(out, "weir_result_faults_total", "counter", "Result rows that failed.");
     wr_buf_printf(out, "weir_result_faults_total %" PRIu64 "\n",
