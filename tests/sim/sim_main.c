@@ -316,7 +316,9 @@ static bool innocent(const struct options *o, uint64_t index)
 static int run_shard(const struct options *o, uint32_t shard)
 {
     int failures = 0;
-    sim_world_create(WORLD_BYTES);
+    if (sim == NULL) {
+        sim_world_create(WORLD_BYTES);
+    }
     sim->trace = o->trace;
     sim->bug = o->bug;
     for (uint64_t i = shard; i < o->count && failures < 20; i += o->shards) {
@@ -363,22 +365,36 @@ static const char *const bug_texts[] = { "",
 #undef BUG
 };
 
-/* Each bug must be found by one of o->count seeds. */
-static int hunt(const struct options *given)
+static bool hunt_one(const struct options *given, uint32_t bug)
+{
+    struct options o = *given;
+    o.bug = bug;
+    o.shards = 1;
+    const bool found = run_shard(&o, 0) > 0;
+    printf("bug %s (%s): %s\n", bug_names[bug], bug_texts[bug], found ? "found" : "NOT FOUND");
+    fflush(stdout);
+    return found;
+}
+
+/* Each bug must be found by one of o->count seeds. Returns how many were not. */
+static int hunt(const struct options *o)
 {
     int missed = 0;
-    for (uint32_t bug = 1; bug < SIM_BUG_COUNT_; bug++) {
-        struct options o = *given;
-        o.bug = bug;
-        printf("bug %s (%s)\n  ", bug_names[bug], bug_texts[bug]);
-        const int found = run_shards(&o);
-        if (found == 0) {
-            printf("NOT FOUND\n");
+    int status;
+    fflush(stdout);
+    for (uint32_t shard = 0; shard < o->shards; shard++) {
+        if (fork() == 0) {
+            int mine = 0;
+            for (uint32_t bug = 1 + shard; bug < SIM_BUG_COUNT_; bug += o->shards) {
+                mine += !hunt_one(o, bug);
+            }
+            exit(mine);
         }
-        fflush(stdout);
-        missed += found == 0;
     }
-    printf("%u of %u seeded bugs found\n", SIM_BUG_COUNT_ - 1 - (uint32_t)missed, SIM_BUG_COUNT_ - 1);
+    while (wait(&status) > 0) {
+        missed += WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    }
+    printf("%d of %d seeded bugs found\n", SIM_BUG_COUNT_ - 1 - missed, SIM_BUG_COUNT_ - 1);
     return missed;
 }
 
@@ -432,7 +448,6 @@ int main(int argc, char **argv)
     wr_log_setup(o.trace ? WR_LOG_DEBUG : WR_LOG_OFF, WR_LOG_TEXT);
     wr_clock_simulate(sim_now, NULL);
     if (hunting) {
-        o.shards = 1;
         return hunt(&o) > 0 ? 1 : 0;
     }
     const time_t began = time(NULL);

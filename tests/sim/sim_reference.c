@@ -106,7 +106,7 @@ static void take_window(struct reference *r, uint32_t k, uint32_t split, uint32_
     const struct sim_event *event = &sim->splits[split].events[position];
     const struct sim_sink *sink = &sim->scenario.sinks[k];
     struct sim_expected *expected = &r->expected[k];
-    const int64_t id = sim_event_id(split, position);
+    const int64_t id = event->id;
     if (event->kind == SIM_NO_TIME) {
         dead_letter(r->bad, split, position);
         expected->dead++;
@@ -134,7 +134,7 @@ static void take_plain(struct reference *r, uint32_t k, uint32_t split, uint32_t
         expected->filtered++;
         return;
     }
-    const struct sim_row row = { { sim_event_id(split, position), key_of(event), event->value,
+    const struct sim_row row = { { event->id, key_of(event), event->value,
                                    event->kind == SIM_NO_TIME ? SIM_NULL : event->ts_us } };
     expect(expected, &row);
     expected->passed++;
@@ -155,6 +155,8 @@ static void take_event(struct reference *r, uint32_t split, uint32_t position, i
         r->expected[k].read++;
         if (bad) {
             r->expected[k].dead++;
+        } else if (event->copy) {
+            r->expected[k].filtered++;
         } else if (sink->feed == SIM_FEED_ROWS) {
             take_plain(r, k, split, position);
         } else {

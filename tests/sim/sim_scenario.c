@@ -5,9 +5,9 @@
 #include <string.h>
 
 /* Times in the log lie around the moment of production: mostly a little before, some far behind, few far ahead. */
-static int64_t event_time(int64_t produced_ns)
+static int64_t event_time(int64_t produced_ns, int64_t lag_us)
 {
-    const int64_t wall = SIM_EPOCH_WALL_US + produced_ns / 1000;
+    const int64_t wall = SIM_EPOCH_WALL_US + produced_ns / 1000 - lag_us;
     const uint64_t dice = sim_below(1000);
     if (dice < 60) {
         return wall - sim_between(300000, 4000000); /* late, perhaps */
@@ -26,6 +26,8 @@ static void draw_split(uint32_t index, uint32_t rows)
     split->events = sim_alloc(rows * sizeof *split->events);
     const int64_t gap_us = sim_between(1000, 20000);
     const uint32_t pauses = (uint32_t)sim_below(25); /* per mille of rows */
+    /* A split behind the others: when it wakes, its rows lie before its floor. */
+    const int64_t lag_us = sim_chance(300) ? sim_between(100, 2000) * 1000 : 0;
     int64_t at_ns = split->born_ns + sim_between(0, 20) * WR_NS_PER_MS;
     for (uint32_t i = 0; i < rows; i++) {
         struct sim_event *event = &split->events[i];
@@ -34,7 +36,8 @@ static void draw_split(uint32_t index, uint32_t rows)
             at_ns += sim_between(200, 2500) * WR_NS_PER_MS; /* long enough to be idle, often */
         }
         event->produced_ns = at_ns;
-        event->ts_us = event_time(at_ns);
+        event->id = (int64_t)(index + 1) * 100000 + i;
+        event->ts_us = event_time(at_ns, lag_us);
         event->value = sim_between(-1000, 1000);
         event->key = (int32_t)sim_below(sim->scenario.key_count);
         const uint64_t dice = sim_below(1000);
@@ -45,6 +48,36 @@ static void draw_split(uint32_t index, uint32_t rows)
         } else if (dice < 32) {
             event->kind = SIM_AHEAD;
             event->ts_us += INT64_C(3) * 86400 * WR_US_PER_S;
+        }
+    }
+}
+
+/* Makes event a copy of an earlier one: of its own split, or of another one that may be read later or earlier. */
+static void copy_event(struct sim_event *event, const struct sim_event *original)
+{
+    if (original->kind == SIM_ROW && event->kind == SIM_ROW && !original->copy) {
+        const int64_t produced_ns = event->produced_ns;
+        *event = *original;
+        event->produced_ns = produced_ns;
+        event->copy = true;
+    }
+}
+
+static void draw_copies(bool across)
+{
+    for (uint32_t s = 0; s < sim->scenario.split_count; s++) {
+        struct sim_split *split = &sim->splits[s];
+        for (uint32_t i = 1; i < split->count; i++) {
+            if (!sim_chance(150)) {
+                continue;
+            }
+            if (across && s > 0) {
+                const struct sim_split *other = &sim->splits[sim_below(s)];
+                copy_event(&split->events[i], &other->events[sim_below(other->count)]);
+            } else {
+                const uint32_t back = (uint32_t)sim_below(i < 30 ? i : 30) + 1;
+                copy_event(&split->events[i], &split->events[i - back]);
+            }
         }
     }
 }
@@ -139,6 +172,7 @@ void sim_scenario_draw(void)
     s->fault_per_mille = sim_chance(400) ? 0 : (uint32_t)sim_between(5, 80);
     s->slow_ns = (uint32_t)(sim_chance(150) ? 60 * WR_NS_PER_MS : 3 * WR_NS_PER_MS);
     s->zero_hash = sim_chance(100);
+    s->deduplicates = sim_chance(200);
     s->crashes = (uint32_t)sim_between(1, 5);
     draw_sinks();
     int64_t born_ns = 0;
@@ -148,6 +182,12 @@ void sim_scenario_draw(void)
         }
         sim->splits[i].born_ns = born_ns;
         draw_split(i, (uint32_t)sim_between(10, 150));
+    }
+    if (s->deduplicates) {
+        /* Which of two copies counts is a matter of timing when their splits differ: then nothing is late. */
+        const bool across = sim_chance(500);
+        s->lateness_us = across ? 3600 * WR_US_PER_S : s->lateness_us;
+        draw_copies(across);
     }
     for (uint32_t r = 0; r <= s->crashes; r++) {
         s->workers[r] = (uint32_t)sim_between(1, 3);
@@ -207,9 +247,10 @@ void sim_scenario_sql(struct wr_buf *into)
                   "CREATE SOURCE events (id BIGINT, k %s, v BIGINT, ts TIMESTAMP,\n"
                   "  WATERMARK FOR ts AS ts - INTERVAL '%lld milliseconds')\n"
                   "WITH (connector = 'sim', format = 'json', on_late = 'late', on_error = 'bad',\n"
-                  "  idle_timeout = '%lldms', allowed_lateness = '%lldms');\n",
+                  "  idle_timeout = '%lldms', allowed_lateness = '%lldms'%s);\n",
                   s->text_keys ? "TEXT" : "BIGINT", (long long)s->delay_us / 1000,
-                  (long long)s->idle_us / 1000, (long long)s->lateness_us / 1000);
+                  (long long)s->idle_us / 1000, (long long)s->lateness_us / 1000,
+                  s->deduplicates ? ", deduplicate_by = 'id', deduplicate_within = '2 hours'" : "");
     for (uint32_t k = 0; k < s->sink_count; k++) {
         sink_sql(into, &s->sinks[k]);
     }

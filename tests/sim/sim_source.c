@@ -143,7 +143,7 @@ static void give_rows(struct wr_reader *reader, struct reader_split *s, uint32_t
     records->owner = reader;
     for (uint32_t i = 0; i < rows; i++, text += 192) {
         const struct sim_event *event = &sim->splits[s->split].events[s->next + i];
-        const uint32_t bytes = sim_payload(event, s->split, s->next + i, text);
+        const uint32_t bytes = sim_payload(event, text);
         records->items[i] =
             (struct wr_record){ .data = text,
                                 .bytes = bytes,

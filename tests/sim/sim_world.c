@@ -161,9 +161,9 @@ int sim_key_text(int32_t key, char into[40])
                         : snprintf(into, 40, "a key that is long, number %d", key);
 }
 
-uint32_t sim_payload(const struct sim_event *event, uint32_t split, uint32_t position, char into[192])
+uint32_t sim_payload(const struct sim_event *event, char into[192])
 {
-    const long long id = (long long)sim_event_id(split, position);
+    const long long id = (long long)event->id;
     char key[48];
     char text[40];
     char time[40];

@@ -39,6 +39,8 @@ enum sim_exit {
 enum sim_event_kind { SIM_ROW, SIM_MALFORMED, SIM_NO_TIME, SIM_AHEAD };
 
 struct sim_event {
+    int64_t id;
+    bool copy; /* of another event with this id: to be filtered, this one or that one */
     int64_t produced_ns;
     int64_t ts_us;
     int64_t value;
@@ -86,6 +88,7 @@ struct sim_scenario {
     uint32_t slow_ns;         /* most that a store op takes */
     uint32_t crashes;
     bool zero_hash;
+    bool deduplicates; /* by id */
 };
 
 enum sim_point { SIM_POINT_FAULT, SIM_POINT_OP, SIM_POINT_STEP, SIM_POINT_COUNT_ };
@@ -230,11 +233,7 @@ int64_t sim_hash_text(const char *data, size_t bytes);
 /* The text of an event's key. */
 int sim_key_text(int32_t key, char into[40]);
 /* The payload as the broker keeps it. Returns its bytes. */
-uint32_t sim_payload(const struct sim_event *event, uint32_t split, uint32_t position, char into[192]);
-static inline int64_t sim_event_id(uint32_t split, uint32_t position)
-{
-    return (int64_t)(split + 1) * 100000 + position;
-}
+uint32_t sim_payload(const struct sim_event *event, char into[192]);
 uint32_t sim_produced(const struct sim_split *split, int64_t now_ns); /* events readable by then */
 
 /* ---- objects (sim_store.c puts faults around them) ---- */
