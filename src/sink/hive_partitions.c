@@ -120,7 +120,9 @@ static void name_partition(const struct wr_hive_partitions *table, const struct 
         }
         fits = fits && path.bytes - begin <= WR_HIVE_NAME_BYTES_MAX;
         wr_buf_byte(&path, '/');
-        append_values(&values, field->name, some ? &value : NULL);
+        if (table->text != NULL) {
+            append_values(&values, field->name, some ? &value : NULL);
+        }
     }
     wr_buf_byte(&values, '}');
     if (!fits || path.bytes > WR_HIVE_DIRECTORY_BYTES_MAX) {

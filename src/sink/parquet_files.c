@@ -510,5 +510,8 @@ uint64_t wr_parquet_files_held(const struct wr_parquet_files *files)
     for (const struct wr_parquet_file *f = files->pending; f != NULL; f = f->next_pending) {
         held += f->out.bytes;
     }
+    if (files->single != NULL && !files->single->pending) {
+        held += files->single->out.bytes; /* pieces of it are large */
+    }
     return held;
 }
