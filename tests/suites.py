@@ -313,6 +313,24 @@ def layering():
     return Tally(int(found[1]), int(found[2]), 0, tail(text) if code else [])
 
 
+def simulation(full):
+    """Crash histories, each from its seed; then the bugs that are built in on purpose, each of which must be found."""
+    broken = needs_builds("debug")
+    if broken:
+        return broken
+    program = ROOT / "build" / "debug" / "tests" / "sim" / "weir-sim"
+    tally = Tally()
+    wanted = {"histories": ["--count", "200000" if full else "10000"], "bugs": ["--hunt", "--count", "5000"]}
+    for what, words in wanted.items():
+        code, text = run([str(program), *words], LOGS / f"sim-{what}.log", 7200 if full else 900)
+        found = re.search(r"^(\d+) passed, (\d+) failed$", text, re.MULTILINE)
+        tally.add(Tally(int(found[1]), int(found[2])) if found else Tally(0, 1))
+        if code != 0:
+            tally.failed = max(tally.failed, 1)
+            tally.notes += [f"weir-sim {what}: " + ("hung" if code is None else f"exit code {code}"), *tail(text)]
+    return tally
+
+
 def scripts():
     """Every shell and Python script of the tree at least parses."""
     tally = Tally()
@@ -395,6 +413,7 @@ def suites(full):
                                           900 * long)),
         ("tsan", lambda: meson_suite("tsan", "tsan", ["--suite", "tsan"], 600 * long)),
         ("fuzz", lambda: meson_suite("asan", "fuzz", ["--suite", "fuzz"], 600 * long)),
+        ("sim", lambda: simulation(full)),
         ("clang", lambda: only_builds("clang")),
     ]
     for folder in sorted({path.parent for path in TESTS.glob("*/test_*.py")},
