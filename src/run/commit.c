@@ -286,10 +286,10 @@ static void build_operators(struct building *b)
     wr_buf_deinit(&text);
 }
 
-/* The oldest epoch whose snapshots are still needed. */
-static uint64_t snapshot_base(const struct building *b)
+/* What deduplication remembers is needed from here on. */
+static uint64_t seen_base(const struct building *b)
 {
-    uint64_t base = b->cut->snapshot_base;
+    uint64_t base = UINT64_MAX;
     for (uint32_t s = 0; b->p->seen != NULL && s < b->p->plan->source_count; s++) {
         if (b->p->seen[s] != NULL) {
             const uint64_t own = wr_seen_set_base(b->p->seen[s]);
@@ -299,14 +299,41 @@ static uint64_t snapshot_base(const struct building *b)
     return base;
 }
 
+/* Of the head's snapshots in ascending epochs: keep[i]. */
+static bool *needed_snapshots(struct building *b)
+{
+    const struct wr_manifest *head = b->head;
+    bool *keep = allot(b, head->snapshot_count, sizeof *keep);
+    const uint64_t from = seen_base(b);
+    for (uint32_t i = 0; i < head->snapshot_count; i++) {
+        keep[i] = head->snapshots[i].epoch >= from;
+    }
+    for (uint32_t n = 0; n < b->cut->needed.count; n++) {
+        const uint64_t epoch = b->cut->needed.items[n].epoch;
+        uint32_t low = 0;
+        for (uint32_t high = head->snapshot_count; low < high;) { /* the first one of that epoch */
+            const uint32_t middle = low + (high - low) / 2;
+            if (head->snapshots[middle].epoch < epoch) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        for (; low < head->snapshot_count && head->snapshots[low].epoch == epoch; low++) {
+            keep[low] = true;
+        }
+    }
+    return keep;
+}
+
 static void build_snapshots(struct building *b, const struct wr_stored_snapshot *stored,
                             uint32_t stored_count)
 {
     const struct wr_manifest *head = b->head;
-    const uint64_t base = snapshot_base(b);
+    const bool *keep = needed_snapshots(b);
     b->next->snapshots = allot(b, head->snapshot_count + stored_count, sizeof *b->next->snapshots);
     for (uint32_t i = 0; i < head->snapshot_count; i++) {
-        if (head->snapshots[i].epoch >= base) {
+        if (keep[i]) {
             struct wr_manifest_snapshot *s = &b->next->snapshots[b->next->snapshot_count++];
             *s = head->snapshots[i];
             s->key = copy(b, s->key);

@@ -28,7 +28,7 @@ void wr_epoch_cut_begin(struct wr_epoch_cut *cut, uint64_t epoch, bool final)
     cut->activations.count = 0;
     cut->snapshots.count = 0;
     cut->oldest_open_us = WR_TIME_MAX;
-    cut->snapshot_base = UINT64_MAX;
+    cut->needed.count = 0;
 }
 
 void wr_epoch_cut_deinit(struct wr_epoch_cut *cut)
@@ -42,6 +42,7 @@ void wr_epoch_cut_deinit(struct wr_epoch_cut *cut)
     free(cut->operators.items);
     free(cut->activations.items);
     free(cut->snapshots.items);
+    free(cut->needed.items);
     wr_arena_deinit(&cut->names);
     *cut = (struct wr_epoch_cut){ 0 };
 }
@@ -98,6 +99,11 @@ void wr_epoch_cut_snapshot(struct wr_epoch_cut *cut, uint32_t worker,
     ADD(&cut->snapshots, ((struct wr_snapshot_cut){ worker, writer }));
 }
 
+void wr_epoch_cut_needed(struct wr_epoch_cut *cut, uint64_t epoch)
+{
+    ADD(&cut->needed, ((struct wr_needed_cut){ epoch }));
+}
+
 void wr_epoch_cut_merge(struct wr_epoch_cut *cut, struct wr_epoch_cut *part)
 {
     for (uint32_t i = 0; i < part->splits.count; i++) {
@@ -123,7 +129,7 @@ void wr_epoch_cut_merge(struct wr_epoch_cut *cut, struct wr_epoch_cut *part)
     if (part->oldest_open_us < cut->oldest_open_us) {
         cut->oldest_open_us = part->oldest_open_us;
     }
-    if (part->snapshot_base < cut->snapshot_base) {
-        cut->snapshot_base = part->snapshot_base;
+    for (uint32_t i = 0; i < part->needed.count; i++) {
+        wr_epoch_cut_needed(cut, part->needed.items[i].epoch);
     }
 }

@@ -57,6 +57,11 @@ struct wr_snapshot_cut {
     struct wr_snapshot_writer *writer; /* owned */
 };
 
+/* An older epoch whose snapshots a worker's operators still need. */
+struct wr_needed_cut {
+    uint64_t epoch;
+};
+
 #define WR_CUT_LIST(TYPE)                                                                          \
     struct {                                                                                       \
         struct TYPE *items;                                                                        \
@@ -74,8 +79,8 @@ struct wr_epoch_cut {
     WR_CUT_LIST(wr_operator_cut) operators;
     WR_CUT_LIST(wr_activation_cut) activations;
     WR_CUT_LIST(wr_snapshot_cut) snapshots;
+    WR_CUT_LIST(wr_needed_cut) needed; /* an epoch may be there more than once */
     int64_t oldest_open_us; /* min over workers of wr_exec_oldest_open_us */
-    uint64_t snapshot_base; /* min over workers: older snapshots are not needed; UINT64_MAX: none is */
 };
 
 /* Empty, of this epoch. Accepts a zeroed or used one. */
@@ -90,6 +95,7 @@ void wr_epoch_cut_operator(struct wr_epoch_cut *cut, uint32_t node, int64_t wate
 void wr_epoch_cut_activation(struct wr_epoch_cut *cut, const struct wr_activation_cut *activation);
 void wr_epoch_cut_snapshot(struct wr_epoch_cut *cut, uint32_t worker,
                            struct wr_snapshot_writer *writer);
+void wr_epoch_cut_needed(struct wr_epoch_cut *cut, uint64_t epoch);
 
 /* Adds part to cut: sources and operators by their maximum. Snapshot writers move. */
 void wr_epoch_cut_merge(struct wr_epoch_cut *cut, struct wr_epoch_cut *part);

@@ -406,7 +406,11 @@ static void cut_operators(struct wr_worker *w)
             wr_epoch_cut_operator(&w->cut, n, wr_exec_node_watermark(w->exec, n));
         }
     }
-    w->cut.snapshot_base = wr_exec_snapshot_base(w->exec);
+    for (uint64_t e = wr_exec_snapshot_base(w->exec); e < w->epoch_now; e++) {
+        if (wr_exec_snapshot_needed(w->exec, e)) {
+            wr_epoch_cut_needed(&w->cut, e);
+        }
+    }
     if (!wr_snapshot_is_empty(w->snapshot)) {
         wr_epoch_cut_snapshot(&w->cut, w->index, w->snapshot);
         w->snapshot = wr_snapshot_writer_create();
