@@ -86,7 +86,8 @@ def test_racing_with_delta_rs(tmp_path):
             try:
                 for number in range(100):
                     write_deltalake(path, pyarrow.table({"id": pyarrow.array([1000 + number], pyarrow.int64()),
-                                                         "p": pyarrow.array(["theirs"], pyarrow.string())}), mode="append")
+                                                         "p": pyarrow.array(["theirs"], pyarrow.string())}), mode="append",
+                                    commit_properties=CommitProperties(max_commit_retries=10000))
             except Exception as error:  # pylint: disable=broad-except
                 trouble.append(error)
 
@@ -99,7 +100,6 @@ def test_racing_with_delta_rs(tmp_path):
         assert not trouble
         assert driver.refresh() == 200
     assert ids(path) == [*range(100), *range(1000, 1100)]
-    assert sorted(os.listdir(log_of(path)))[:201] == sorted(os.listdir(log_of(path)))[:201]
     assert {f"{v:020}.json" for v in range(201)} <= set(os.listdir(log_of(path)))
 
 

@@ -8,7 +8,7 @@ import time
 import pyarrow
 import pyarrow.parquet
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from services import harness
 from table.bed import NULL, READERS, Driver, Failed, by_deltalake, commit, ids, log_of, reader  # noqa: F401
@@ -183,7 +183,8 @@ def test_compaction_races_with_writers(tmp_path):
     def theirs():
         for number in range(40):
             write_deltalake(path, pyarrow.table({"id": pyarrow.array([1000 + number], pyarrow.int64()),
-                                                 "p": pyarrow.array(["a"], pyarrow.string())}), mode="append")
+                                                 "p": pyarrow.array(["a"], pyarrow.string())}), mode="append",
+                            commit_properties=CommitProperties(max_commit_retries=10000))
 
     with Driver(path, tmp_path) as driver:
         driver.open("id|BIGINT;p|TEXT", "p")
