@@ -17,6 +17,8 @@
 #define CONTROL_TURN_NS (20 * WR_NS_PER_MS)
 /* Old snapshots deleted after one epoch: a request each on an object store, next to no time beside its interval. */
 #define GARBAGE_PER_EPOCH 4u
+/* Of a start, at a state that does not answer. */
+#define CLAIM_ATTEMPTS 3u
 /* Without any progress for so long a replay is not going to end. */
 #define REPLAY_PATIENCE_NS (30 * WR_NS_PER_S)
 
@@ -46,11 +48,57 @@ void wr_control_deinit(struct wr_control *c)
 
 /* ---- the state ---- */
 
+/* True when the step is to be tried again later; false: err ends the run. */
+static bool back_off(struct wr_control *c, const struct wr_error *err, const char *what)
+{
+    const int64_t delay_ns = wr_policy_delay_ns(&c->backoff, err, what, c->stop);
+    c->retry_ns = wr_clock_now().mono_ns + (delay_ns > 0 ? delay_ns : 0);
+    return delay_ns >= 0;
+}
+
+static void works_again(struct wr_control *c, const char *what)
+{
+    wr_backoff_reset(&c->backoff, what);
+    c->retry_ns = 0;
+}
+
 /* Before anything is written: operators that are others now would lose their state. */
 static wr_status accept_plan(void *ctx, const struct wr_manifest *head, struct wr_error *err)
 {
     const struct wr_pipeline *p = ctx;
     return wr_plan_accept(head, p->plan, err);
+}
+
+static wr_status claim_once(struct wr_control *c, int64_t *next_ns, struct wr_error *err)
+{
+    struct wr_pipeline *p = c->p;
+    if (c->seat == NULL) {
+        const struct wr_seat_config config = { .url = p->config.state_url,
+                                               .options = p->config.control_options,
+                                               .pipeline = p->config.name,
+                                               .owner_id = p->owner,
+                                               .owner_timeout_us = p->config.owner_timeout_us,
+                                               .standby = p->config.standby,
+                                               .accept = accept_plan,
+                                               .accept_ctx = p };
+        WR_TRY(wr_seat_open(&c->seat, &config, err));
+    }
+    if (c->store == NULL) {
+        WR_TRY(wr_store_open(&c->store, p->config.state_url, p->config.control_options, NULL, err));
+    }
+    return wr_seat_claim(c->seat, wr_clock_now(), next_ns, err);
+}
+
+/* A start tells soon that the state cannot be reached; a standby's whole purpose is to be patient. */
+static wr_status claim_later(struct wr_control *c, int64_t *next_ns, struct wr_error *err)
+{
+    const bool patient = c->p->config.standby && c->seat != NULL;
+    if (err->cls != WR_CLASS_RETRY || (c->backoff.attempt >= CLAIM_ATTEMPTS && !patient) ||
+        !back_off(c, err, "state")) {
+        return WR_FAIL;
+    }
+    *next_ns = c->retry_ns;
+    return WR_END;
 }
 
 wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_error *err)
@@ -59,19 +107,11 @@ wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_err
     if (p->config.state_url == NULL) {
         return WR_OK;
     }
-    if (c->seat == NULL) {
-        const struct wr_seat_config config = { .url = p->config.state_url,
-                                               .options = p->config.state_options,
-                                               .pipeline = p->config.name,
-                                               .owner_id = p->owner,
-                                               .owner_timeout_us = p->config.owner_timeout_us,
-                                               .standby = p->config.standby,
-                                               .accept = accept_plan,
-                                               .accept_ctx = p };
-        WR_TRY(wr_seat_open(&c->seat, &config, err));
-        WR_TRY(wr_store_open(&c->store, p->config.state_url, p->config.state_options, NULL, err));
+    const wr_status status = claim_once(c, next_ns, err);
+    if (status == WR_FAIL) {
+        return claim_later(c, next_ns, err);
     }
-    const wr_status status = wr_seat_claim(c->seat, wr_clock_now(), next_ns, err);
+    works_again(c, "state");
     if (status != WR_OK) {
         return status;
     }
@@ -91,20 +131,6 @@ void wr_control_release(struct wr_control *c)
     if (c->seat != NULL && wr_seat_release(c->seat, &err) != WR_OK) {
         wr_log_error(WR_LOG_WARN, "run", &err); /* the next owner waits for the time-out then */
     }
-}
-
-/* True when the step is to be tried again later; false: err ends the run. */
-static bool back_off(struct wr_control *c, const struct wr_error *err, const char *what)
-{
-    const int64_t delay_ns = wr_policy_delay_ns(&c->backoff, err, what, c->stop);
-    c->retry_ns = wr_clock_now().mono_ns + (delay_ns > 0 ? delay_ns : 0);
-    return delay_ns >= 0;
-}
-
-static void works_again(struct wr_control *c, const char *what)
-{
-    wr_backoff_reset(&c->backoff, what);
-    c->retry_ns = 0;
 }
 
 /* Puts what the workers' state changed, one object after the other. WR_END: not all yet, again at retry_ns. */
@@ -166,10 +192,12 @@ static void throw_away(struct wr_control *c, const struct wr_manifest *head,
 /* Behind the commit and nobody waits for it: a failure only leaves an object that a later reset removes. */
 static void sweep(struct wr_control *c)
 {
-    for (uint32_t n = 0; n < GARBAGE_PER_EPOCH && c->garbage_count > 0; n++) {
+    bool works = true; /* else the next epoch's turn: control does not wait for a dead store several times */
+    for (uint32_t n = 0; n < GARBAGE_PER_EPOCH && c->garbage_count > 0 && works; n++) {
         struct wr_error err;
         char *key = c->garbage[--c->garbage_count];
-        if (wr_store_delete(c->store, key, &err) == WR_FAIL) {
+        works = wr_store_delete(c->store, key, &err) != WR_FAIL;
+        if (!works) {
             wr_log_error(WR_LOG_DEBUG, "state", &err);
         }
         free(key);
@@ -189,12 +217,16 @@ static wr_status put_manifest(struct wr_control *c, struct wr_error *err)
     struct wr_manifest next;
     const struct wr_manifest *head = wr_seat_head(c->seat);
     wr_commit_build(c->p, head, wr_epoch_cut_of(&c->p->board), c->stored, c->stored_count, &next);
+    const uint32_t garbage_before = c->garbage_count;
     throw_away(c, head, &next);
     const wr_status status = wr_seat_commit(c->seat, &next, err);
     if (status == WR_OK) {
         works_again(c, "state");
         wr_assert(wr_seat_head(c->seat)->epoch == c->epoch);
         return WR_OK;
+    }
+    while (c->garbage_count > garbage_before) { /* it is named anew with the next attempt */
+        free(c->garbage[--c->garbage_count]);
     }
     wr_manifest_deinit(&next);
     return back_off(c, err, "state") ? WR_END : WR_FAIL;

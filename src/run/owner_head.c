@@ -108,12 +108,14 @@ wr_status wr_head_newest(struct wr_store *store, struct wr_manifest_span *span,
 
 /* ---- forgetting ---- */
 
-static void discard(struct wr_store *store, const char *key)
+static bool discard(struct wr_store *store, const char *key)
 {
     struct wr_error err;
     if (wr_store_delete(store, key, &err) == WR_FAIL) {
         wr_log_error(WR_LOG_DEBUG, "state", &err);
+        return false;
     }
+    return true;
 }
 
 /* How far manifests may go, looking at the age of one in RUN. */
@@ -180,13 +182,15 @@ void wr_head_prune(struct wr_pruner *pruner, struct wr_store *store, struct wr_m
         }
     }
     const uint64_t before = due_before(pruner, store, span, now_ms);
-    for (uint32_t n = 0; n < DELETES_PER_CALL; n++) {
+    bool works = true; /* a store that does not answer is not waited for several times */
+    for (uint32_t n = 0; n < DELETES_PER_CALL && works; n++) {
         char key[48];
         if (span->oldest < before && span->oldest < head->epoch) {
-            wr_manifest_key(span->oldest++, key);
-            discard(store, key);
+            wr_manifest_key(span->oldest, key);
+            works = discard(store, key);
+            span->oldest += works ? 1 : 0;
         } else if (pruner->orphan_count > 0) {
-            discard(store, pruner->orphans[--pruner->orphan_count]);
+            works = discard(store, pruner->orphans[--pruner->orphan_count]);
             free(pruner->orphans[pruner->orphan_count]);
         }
     }

@@ -41,6 +41,7 @@ struct wr_run_config {
     bool quiet;
     const char *state_url;      /* NULL: no manifests, no snapshots; at least once */
     const struct wr_options *state_options; /* of its store */
+    const struct wr_options *control_options; /* the same for control, whose requests must not last */
     const char *state_directory;   /* state_url when that is a local directory, else NULL */
     int64_t owner_timeout_us;
     bool standby; /* wait for another owner to end instead of refusing to start */

@@ -4,7 +4,7 @@
 #include "base/log.h"
 
 #define BACKOFF_FIRST_MS 50u
-#define BACKOFF_LAST_MS 5000u
+#define BACKOFF_LAST_MS 2000u /* what is back is noticed soon */
 #define ATTEMPTS_WHILE_ENDING 10u
 
 void wr_backoff_init(struct wr_backoff *backoff)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "batch/text.h"
 #include "run/ledger_view.h"
+#include "run/recovery.h"
 #include "run/sink_worker.h"
 #include "run/worker.h"
 #include <curl/curl.h>
@@ -292,6 +293,16 @@ static void show_query_hint(const struct wr_pipeline *p)
     }
 }
 
+/* A second run of a file that was read to its end looks like a failure to whoever expects the rows again. */
+static void show_nothing_new(const struct wr_pipeline *p, uint64_t events)
+{
+    if (events == 0 && p->recovery != NULL && p->recovery->resumed) {
+        fprintf(stderr, "\n  nothing new since the last run, whose place is kept in %s\n"
+                "  to read everything again: weir state reset %s --yes\n",
+                p->config.state_url, p->config.state_url);
+    }
+}
+
 static void summarize(const struct wr_pipeline *p, bool ok)
 {
     struct wr_totals t;
@@ -315,6 +326,7 @@ static void summarize(const struct wr_pipeline *p, bool ok)
     free(h);
     if (ok) {
         show_query_hint(p);
+        show_nothing_new(p, t.events);
     }
 }
 

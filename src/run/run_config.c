@@ -128,6 +128,33 @@ static const char *local_directory(const char *url)
     return strstr(url, "://") == NULL ? url : NULL;
 }
 
+/* While control waits for an answer of its store, it serves neither signals nor sources: its requests are short, and it is control
+ * that tries again, not the store. What the user has set stays. */
+static const struct wr_option_pair *impatient(const struct wr_option_pair *given, uint32_t *count,
+                                              struct wr_arena *arena)
+{
+    static const char *const defaults[][2] = { { "request_timeout", "5s" }, { "max_retries", "0" } };
+    const uint32_t given_count = *count;
+    struct wr_option_pair *pairs = WR_ARENA_ARRAY(arena, struct wr_option_pair, given_count + 2);
+    for (uint32_t i = 0; i < given_count; i++) {
+        pairs[i] = given[i];
+    }
+    for (uint32_t d = 0; d < 2; d++) {
+        bool have = false;
+        for (uint32_t i = 0; i < given_count && !have; i++) {
+            have = strcmp(given[i].name, defaults[d][0]) == 0;
+        }
+        if (!have) {
+            pairs[(*count)++] = (struct wr_option_pair){ .name = defaults[d][0],
+                                                         .value = defaults[d][1],
+                                                         .raw = defaults[d][1],
+                                                         .name_at = UINT32_MAX,
+                                                         .value_at = UINT32_MAX };
+        }
+    }
+    return pairs;
+}
+
 /* Sources that cannot be read again and previews have no state; standard input as the pipeline has no place for a default one. */
 static wr_status settle_state(struct wr_run_config *config, const struct wr_plan *plan,
                               const struct wr_options *bag, struct wr_arena *arena,
@@ -143,8 +170,14 @@ static wr_status settle_state(struct wr_run_config *config, const struct wr_plan
     uint32_t count = 0;
     uint32_t bad_at = UINT32_MAX;
     struct wr_options *options = NULL;
+    struct wr_options *of_control = NULL;
     const struct wr_option_pair *pairs = wr_options_prefixed(bag, "state.", &count);
-    if (wr_options_parse(tables, "state", pairs, count, arena, &options, &bad_at, err) == WR_FAIL) {
+    wr_status parsed = wr_options_parse(tables, "state", pairs, count, arena, &options, &bad_at, err);
+    if (parsed == WR_OK) {
+        pairs = impatient(pairs, &count, arena);
+        parsed = wr_options_parse(tables, "state", pairs, count, arena, &of_control, &bad_at, err);
+    }
+    if (parsed == WR_FAIL) {
         if (bad_at != UINT32_MAX) {
             wr_sql_error_at(plan, bad_at, err);
         }
@@ -152,6 +185,7 @@ static wr_status settle_state(struct wr_run_config *config, const struct wr_plan
     }
     config->state_url = given != NULL ? given : default_state(config, arena);
     config->state_options = options;
+    config->control_options = of_control;
     config->state_directory = local_directory(config->state_url);
     if (wr_store_check(config->state_url, options, err) == WR_FAIL) {
         if (given != NULL && wr_options_at(bag, "state") != UINT32_MAX) {

@@ -22,9 +22,9 @@
       .min = 5 << 20, .max = 5LL << 30 },                                                          \
     { "connect_timeout", WR_OPTION_DURATION, "5s", "S3: how long a connection may take to open.",  \
       .min = 1000, .max = 600000000LL },                                                           \
-    { "request_timeout", WR_OPTION_DURATION, "60s",                                                \
-      "S3: how long one request may take before it is tried again.", .min = 1000,                  \
-      .max = 3600000000LL },                                                                       \
+    { "request_timeout", WR_OPTION_DURATION, "10s",                                                \
+      "S3: how long a request may stand still before it is tried again; by its size it may take "  \
+      "longer in all.", .min = 1000, .max = 3600000000LL },                                                                       \
     { "max_retries", WR_OPTION_INT, "8", "S3: how often a request is tried again.", .min = 0,      \
       .max = 100 }
 /* clang-format on */

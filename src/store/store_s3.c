@@ -151,7 +151,7 @@ static wr_status configure(struct s3_store *store, const char *url,
                                        .session_token = option_text(options, "session_token")};
     const struct wr_http_settings settings = {
         .connect_timeout_ms = (uint32_t)(option_int(options, "connect_timeout", 5000000) / 1000),
-        .timeout_ms = (uint32_t)(option_int(options, "request_timeout", 60000000) / 1000),
+        .timeout_ms = (uint32_t)(option_int(options, "request_timeout", 10000000) / 1000),
         .ca_file = wr_aws_environment("AWS_CA_BUNDLE", NULL),
     };
     store->url = strdup(url);
@@ -170,7 +170,7 @@ static wr_status configure(struct s3_store *store, const char *url,
     WR_TRY(wr_aws_signer_create(&store->signer, store->region, "s3", err));
     WR_TRY(wr_http_client_create(&store->client, &settings, err));
     store->part_bytes = (uint64_t)option_int(options, "part_size", 8 << 20);
-    wr_retry_init(&store->retry, (uint32_t)option_int(options, "max_retries", 8) + 1, 100, 10000,
+    wr_retry_init(&store->retry, (uint32_t)option_int(options, "max_retries", 8) + 1, 100, 2000,
                   wr_rand_entropy());
     return WR_OK;
 }
