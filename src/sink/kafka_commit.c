@@ -233,11 +233,13 @@ static wr_status make_ready(struct wr_writer *w, struct wr_error *err)
     if (w->kafka == NULL) {
         WR_TRY(wr_kafka_producer_open(w, true, err));
     }
-    rd_kafka_error_t *error = rd_kafka_init_transactions(w->kafka, STEP_MS);
+    rd_kafka_error_t *error =
+        w->initialised ? NULL : rd_kafka_init_transactions(w->kafka, STEP_MS);
     if (error != NULL) {
         const wr_status status = judge(w, error, "beginning to write transactions", err);
         return status == WR_AGAIN ? WR_FAIL : status;
     }
+    w->initialised = true;
     int64_t marker = -1;
     WR_TRY(read_marker(w, &marker, err)); /* after it, so that nothing of ours is on its way: (1) */
     w->published = marker > w->published ? marker : w->published;

@@ -13,6 +13,7 @@
 #define OPEN_WAIT_NS (10 * WR_NS_PER_S)
 #define OPEN_STEP_MS 1000
 #define TOPIC_WAIT_NS (2 * WR_NS_PER_S)
+#define SOCKET_WAIT_MS 10000
 #define QUEUE_BYTES_MIN (4u << 20)
 #define QUEUE_BYTES_MAX (64u << 20)
 
@@ -119,9 +120,10 @@ static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, stru
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         WR_TRY(conf_set(conf, settings[i][0], settings[i][1], err));
     }
-    /* Rows wait for absent brokers; only prepare decides that it lasts too long. A transaction ends by itself. */
-    return w->transactional ? conf_set(conf, "transactional.id", w->identity, err)
-                            : conf_set(conf, "message.timeout.ms", "0", err);
+    if (!w->transactional) { /* rows wait for absent brokers; only prepare decides that it lasts too long */
+        return conf_set(conf, "message.timeout.ms", "0", err);
+    }
+    return conf_set(conf, "transactional.id", w->identity, err);
 }
 
 /* ---- delivery reports ---- */
@@ -348,6 +350,25 @@ static void read_limits(struct wr_writer *w, const rd_kafka_conf_t *conf)
     }
 }
 
+/* A step of a transaction waits for a silent broker as long as this, and the sink worker with it: not for librdkafka's minute.
+ * Never longer than the transaction's own time-out, which librdkafka refuses. */
+static wr_status shorten_waits(const struct wr_writer *w, rd_kafka_conf_t *conf,
+                               struct wr_error *err)
+{
+    uint32_t count;
+    const struct wr_option_pair *pairs =
+        wr_options_prefixed(w->env.plan->options, "kafka.", &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(pairs[i].name, "socket.timeout.ms") == 0) {
+            return WR_OK;
+        }
+    }
+    const int64_t ms = w->tx_timeout_ns / WR_NS_PER_MS;
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, ms < SOCKET_WAIT_MS ? ms : SOCKET_WAIT_MS);
+    return conf_set(conf, "socket.timeout.ms", text, err);
+}
+
 static wr_status create_producer(struct wr_writer *w, struct wr_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -356,11 +377,14 @@ static wr_status create_producer(struct wr_writer *w, struct wr_error *err)
     if (status == WR_OK) {
         status = conf_pass_through(conf, w->env.plan, &bad_at, err);
     }
+    read_limits(w, conf);
+    if (status == WR_OK && w->transactional) {
+        status = shorten_waits(w, conf, err);
+    }
     if (status != WR_OK) {
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    read_limits(w, conf);
     rd_kafka_conf_set_opaque(conf, w);
     rd_kafka_conf_set_dr_msg_cb(conf, on_report);
     rd_kafka_conf_set_error_cb(conf, on_error);
@@ -434,6 +458,7 @@ void wr_kafka_producer_close(struct wr_writer *w)
     w->outstanding = 0;
     w->outstanding_bytes = 0;
     w->ready = false;
+    w->initialised = false;
     w->tx = WR_KAFKA_TX_NONE;
     w->closing = closing;
 }

@@ -54,7 +54,8 @@ struct wr_writer {
     /* Exactly once; see kafka_commit.c. */
     bool transactional;      /* the client has a transactional.id */
     char *identity;          /* "<state uuid>/<sink>": transactional.id, and the marker's group */
-    bool ready;              /* init_transactions is done, and published known */
+    bool initialised;        /* init_transactions is done */
+    bool ready;              /* and published known */
     int64_t published;       /* newest epoch that is in the topic; -1: no marker */
     enum wr_kafka_tx tx;
     int64_t tx_begin_ns;

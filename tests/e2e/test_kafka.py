@@ -152,7 +152,7 @@ def test_killed_again_and_again_nothing_is_lost(kafka, unique, tmp_path):
         return list((tmp_path / "lake").glob("*.parquet"))
 
     # Some 20 s of events each: the second thousand closes the windows of most of the first, whose offsets are then committed.
-    with Weir("run", sql, "--quiet", "--workers", "2") as weir:
+    with Weir("run", sql, "--quiet", "--workers", "2", "--state", tmp_path / "state") as weir:
         produce_thousand(0)
         weir.wait_for(lambda: landed() == 4000, "the first rows")
         produce_thousand(1)
@@ -161,14 +161,14 @@ def test_killed_again_and_again_nothing_is_lost(kafka, unique, tmp_path):
     rng = random.Random(5)
     for number in (2, 3, 4):
         before = len(files())
-        with Weir("run", sql, "--quiet", "--workers", "2") as weir:
+        with Weir("run", sql, "--quiet", "--workers", "2", "--state", tmp_path / "state") as weir:
             feeder = threading.Thread(target=produce_thousand, args=(number,))
             feeder.start()
             weir.wait_for(lambda: len(files()) > before, "rows read anew")
             time.sleep(rng.random())
             weir.kill()
             feeder.join()
-    run_weir("run", sql, "--quiet", "--bounded", "--workers", "2", code=0, timeout=120)
+    run_weir("run", sql, "--quiet", "--bounded", "--workers", "2", "--state", tmp_path / "state", code=0, timeout=120)
     assert duckdb.sql(f"SELECT count(DISTINCT event_id) FROM '{tmp_path}/lake/*.parquet'").fetchall()[0] == (20_000,)
     expected, _, _ = assign(splits, "tumble", 10_000_000)
     most = {}
