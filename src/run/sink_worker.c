@@ -87,6 +87,7 @@ static void fill_env(struct wr_sink_worker *sw, struct wr_sink_slot *slot, struc
                                  .state_url = p->config.state_url,
                                  .state_options = p->config.state_options,
                                  .exactly_once = p->exactly_once[slot->sink],
+                                 .first_epoch = p->recovery != NULL ? p->recovery->manifest->epoch + 1 : 0,
                                  .background = !p->config.stepped,
                                  .lane = many ? sw->index : 0,
                                  .lanes = many ? p->bulk_lanes : 1,

@@ -555,7 +555,7 @@ def own_state(arguments):
         yield arguments
         return
     with tempfile.TemporaryDirectory(prefix="weir-state-", ignore_cleanup_errors=True) as directory:
-        yield [*arguments, "--state", directory + "/state"]
+        yield ["run", "--state", directory + "/state", *arguments[1:]]
 
 
 def run_weir(*arguments, **keywords):
