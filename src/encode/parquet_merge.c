@@ -588,6 +588,11 @@ uint64_t wr_parquet_merge_bytes(const struct wr_parquet_merge *m)
     return m->offset;
 }
 
+uint64_t wr_parquet_merge_rows(const struct wr_parquet_merge *m)
+{
+    return m->rows;
+}
+
 void wr_parquet_merge_summarize(const struct wr_parquet_merge *m,
                                 struct wr_parquet_summary *summary)
 {

@@ -35,7 +35,8 @@ WR_NODISCARD wr_status wr_parquet_merge_add(struct wr_parquet_merge *merge,
 /* At least one file must have been added. */
 WR_NODISCARD wr_status wr_parquet_merge_finish(struct wr_parquet_merge *merge,
                                                struct wr_error *err);
-uint64_t wr_parquet_merge_bytes(const struct wr_parquet_merge *merge);
+uint64_t wr_parquet_merge_bytes(const struct wr_parquet_merge *merge); /* given to write so far */
+uint64_t wr_parquet_merge_rows(const struct wr_parquet_merge *merge);  /* added so far */
 /* What the file holds, as far as the inputs' footers tell; summary needs deinit. */
 void wr_parquet_merge_summarize(const struct wr_parquet_merge *merge,
                                 struct wr_parquet_summary *summary);

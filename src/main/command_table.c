@@ -191,6 +191,7 @@ static const char *size_text(uint64_t bytes, char *into, size_t room)
 
 static void print_event(void *ctx, const struct wr_delta_event *event)
 {
+    bool *headed = ctx;
     char time[64] = "";
     char rows[32] = "?";
     char size[32];
@@ -201,6 +202,11 @@ static void print_event(void *ctx, const struct wr_delta_event *event)
     if (event->rows >= 0) {
         *wr_text_int64(rows, event->rows) = '\0';
     }
+    if (!*headed) {
+        printf("%8s  %-24s  %-18s  %6s  %6s  %12s  %10s  %s\n", "version", "time", "operation",
+               "files+", "files-", "rows+", "bytes+", "engine");
+        *headed = true;
+    }
     printf("%8lld  %-24s  %-18s  %6u  %6u  %12s  %10s  %s\n", (long long)event->version, time,
            event->operation[0] == '\0' ? "?" : event->operation, event->adds, event->removes, rows,
            size_text(event->bytes, size, sizeof size), event->engine);
@@ -210,9 +216,8 @@ static void print_event(void *ctx, const struct wr_delta_event *event)
 
 static wr_status history(struct wr_store *store, const struct arguments *a, struct wr_error *err)
 {
-    printf("%8s  %-24s  %-18s  %6s  %6s  %12s  %10s  %s\n", "version", "time", "operation",
-           "files+", "files-", "rows+", "bytes+", "engine");
-    return wr_delta_history(store, (uint32_t)a->limit, print_event, NULL, err);
+    bool headed = false;
+    return wr_delta_history(store, (uint32_t)a->limit, print_event, &headed, err);
 }
 
 static wr_status compact_all(struct wr_delta *table, const struct arguments *a,

@@ -178,6 +178,30 @@ static bool name_output(struct job *job)
     return true;
 }
 
+/* Rows that the log counts in the file; -1: it does not tell. */
+static int64_t rows_told(const struct wr_delta_file *file)
+{
+    json_t *stats = file->stats == NULL ? NULL : json_loads(file->stats, 0, NULL);
+    const json_t *number = json_object_get(stats, "numRecords");
+    const int64_t rows = json_is_integer(number) ? json_integer_value(number) : -1;
+    json_decref(stats);
+    return rows;
+}
+
+static wr_status merge_file(struct job *job, const struct wr_delta_file *file, struct input *input,
+                            struct wr_error *err)
+{
+    const uint64_t before = wr_parquet_merge_rows(job->merge);
+    WR_TRY(wr_parquet_merge_add(job->merge, fetch, input, file->bytes, err));
+    const int64_t rows = (int64_t)(wr_parquet_merge_rows(job->merge) - before);
+    const int64_t told = rows_told(file);
+    /* A footer that tells of other rows than the log would make rows come or go. */
+    wr_ensure(told < 0 || told == rows, err, WR_CLASS_FATAL,
+              "it holds %lld rows, but the table's log counts %lld: it is not merged",
+              (long long)rows, (long long)told);
+    return WR_OK;
+}
+
 static wr_status add_input(struct job *job, struct wr_delta_file *file, struct wr_error *err)
 {
     struct wr_buf key = { 0 };
@@ -187,8 +211,7 @@ static wr_status add_input(struct job *job, struct wr_delta_file *file, struct w
         return WR_OK;
     }
     struct input input = { .store = job->table->store, .key = wr_buf_cstr(&key) };
-    const wr_status status =
-        wr_parquet_merge_add(job->merge, fetch, &input, file->bytes, err);
+    const wr_status status = merge_file(job, file, &input, err);
     if (status == WR_OK) {
         /* A copy: replaying what others commit may free the file's own text while ours waits for its turn. */
         job->removes[job->remove_count++] = wr_arena_strdup(&job->arena, file->path);
