@@ -17,7 +17,7 @@ JARS = ROOT / "build" / "test-tools" / "delta-kernel"
 @pytest.fixture(scope="module")
 def kernel():
     """kernel(path): the version, and the rows as lists of texts, sorted by the first column as a number."""
-    for program in ("java", "javac", "mvn"):
+    for program in ("java", "mvn"):
         if shutil.which(program) is None:
             raise harness.Unavailable(f"Delta Kernel: no {program}")
     JARS.mkdir(parents=True, exist_ok=True)
@@ -31,8 +31,10 @@ def kernel():
                 raise harness.Unavailable(f"Delta Kernel: Maven: {(done.stdout.strip().splitlines() or ['?'])[0]}")
             shutil.copy(HERE / "pom.xml", stamp)
         classes = JARS / "classes"
-        subprocess.run(["javac", "-nowarn", "-d", str(classes), "-cp", f"{JARS}/*", str(HERE / "ReadDelta.java")],
-                       check=True, capture_output=True)
+        done = subprocess.run(["java", "-cp", f"{JARS}/*", "org.eclipse.jdt.internal.compiler.batch.Main", "-11",
+                               "-nowarn", "-d", str(classes), "-cp", ":".join(map(str, sorted(JARS.glob("*.jar")))),
+                               str(HERE / "ReadDelta.java")], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
 
     def read(path):
         done = subprocess.run(["java", "-Xmx512m", "-cp", f"{classes}:{JARS}/*", "ReadDelta", str(path)],
