@@ -366,7 +366,7 @@ def only_builds(kind):
 UNDER_ASAN = {"golden", "hostile", "sql"}
 
 # Folders whose tests run programs of their own, which only the builds with tests have.
-USING_TEST_PROGRAMS = {"alloc", "kafka_sink", "parquet", "sql", "store", "table"}
+USING_TEST_PROGRAMS = {"alloc", "e2e", "kafka_sink", "parquet", "sql", "store", "table"}
 
 
 def sanitized_e2e(kind, folder, seconds):
@@ -387,8 +387,9 @@ def python_suites(folder, seconds, full):
         # The same tests on the loop that is used where io_uring is not permitted; in the short form without those that never
         # come to it (command lines, brokers that are not there) and with one of the configurations of windows.
         chosen = () if full else (str(folder), "-k", "(not windows_oracle or two-workers) and not command and not unreachable "
-                                  "and not is_not_there and not errors_name and not secrets_never")
-        found.append(("e2e-epoll", lambda: python_suite("e2e-epoll", folder, seconds, {"WEIR_IO": "epoll"}, chosen=chosen)))
+                                  "and not is_not_there and not errors_name and not secrets_never and not kills and not delta "
+                                  "and not exactly_once and not dlq and not memory and not resume")
+        found.append(("e2e-epoll", lambda: python_suite("e2e-epoll", folder, seconds, {"WEIR_IO": "epoll"}, ("release", "debug"), chosen)))
         found += [sanitized_e2e(kind, folder, seconds) for kind in ("asan", "tsan")]
     if name in UNDER_ASAN:
         env = {"WEIR_BIN": str(ROOT / "build" / "weir-asan"), "UBSAN_OPTIONS": "print_stacktrace=1"}

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from services.harness import Kafka, Weir, run_weir, wait_until
+from services.harness import Kafka, Weir, run_weir, wait_until, weir_debug_bin
 from window_oracle import assign, make_events, table, to_us
 
 COLUMNS = """event_id TEXT, user_id BIGINT, type TEXT, amount DOUBLE PRECISION, country TEXT, quantity INTEGER, flag BOOLEAN,
@@ -85,7 +85,7 @@ def test_a_crash_between_manifest_and_next_epoch(kafka, unique, pipeline, fault)
     pipeline(source(kafka, topic) + sink(kafka, out, "SELECT event_id FROM events"))
     for round_ in range(3):
         kafka.produce(topic, [{"event_id": f"{round_}-{i}"} for i in range(1000)])
-        with Weir(*pipeline.arguments, env={"WEIR_FAULT": fault}) as weir:
+        with Weir(*pipeline.arguments, env={"WEIR_FAULT": fault}, program=weir_debug_bin()) as weir:
             assert weir.wait() == -signal.SIGKILL
     pipeline.run()
     ids = [row["event_id"] for row in kafka.read_json(out)]

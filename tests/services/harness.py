@@ -491,6 +491,11 @@ class Toxiproxy(Service):
         return self._post(f"/proxies/{proxy}/toxics", {"name": f"{type}-{stream}", "type": type,
                           "stream": stream, "toxicity": 1.0, "attributes": attributes})
 
+    def loosen(self, proxy, type, stream="downstream"):
+        """Lets everything pass from now on but leaves the connections open (reset() closes those of "timeout"): they are half
+        open, what the toxic swallowed never comes."""
+        return self._post(f"/proxies/{proxy}/toxics/{type}-{stream}", {"toxicity": 0.0})
+
     def enable(self, proxy, enabled=True):
         """enabled=False refuses connections and cuts the present ones."""
         self._post(f"/proxies/{proxy}", {"enabled": enabled})
@@ -522,6 +527,13 @@ def weir_bin():
     """The weir under test: $WEIR_BIN, else build/weir."""
     path = pathlib.Path(os.environ.get("WEIR_BIN") or ROOT / "build" / "weir")
     assert path.exists(), f"no weir at {path}: run tools/build, or set WEIR_BIN"
+    return str(path.resolve())
+
+
+def weir_debug_bin():
+    """One with fault points (base/fault.h): $WEIR_DEBUG_BIN, else build/weir-debug."""
+    path = pathlib.Path(os.environ.get("WEIR_DEBUG_BIN") or ROOT / "build" / "weir-debug")
+    assert path.exists(), f"no weir at {path}: run tools/build --debug, or set WEIR_DEBUG_BIN"
     return str(path.resolve())
 
 
@@ -608,7 +620,8 @@ class Weir:
             assert weir.terminate() == 0
     """
 
-    def __init__(self, *arguments, env=None, cwd=None, launcher=()):
+    def __init__(self, *arguments, env=None, cwd=None, launcher=(), program=None):
+        self._program = program or weir_bin()
         self._state = own_state(arguments)
         self.arguments = self._state.__enter__()
         self._env, self._cwd, self._launcher = weir_env(env), cwd, launcher
@@ -618,7 +631,7 @@ class Weir:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [*self._launcher, weir_bin(), *self.arguments], env=self._env, cwd=self._cwd,
+            [*self._launcher, self._program, *self.arguments], env=self._env, cwd=self._cwd,
             stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, start_new_session=True,
             preexec_fn=_die_with_parent)
         return self
