@@ -82,7 +82,7 @@ static void draw_copies(bool across)
     }
 }
 
-static void add_sink(const char *name, const char *connector, int feed)
+static void add_sink(const char *name, const char *connector, enum sim_feed feed)
 {
     struct sim_sink *sink = &sim->scenario.sinks[sim->scenario.sink_count++];
     snprintf(sink->name, sizeof sink->name, "%s", name);

@@ -57,11 +57,13 @@ struct sim_split {
 
 enum sim_window { SIM_TUMBLE, SIM_HOP, SIM_SESSION };
 
+enum sim_feed { SIM_FEED_ROWS, SIM_FEED_WINDOW, SIM_FEED_LATE, SIM_FEED_BAD };
+
 /* What a sink of the history's pipeline holds; the reference computes the same. */
 struct sim_sink {
     char name[16];
     char connector[16];
-    enum { SIM_FEED_ROWS, SIM_FEED_WINDOW, SIM_FEED_LATE, SIM_FEED_BAD } feed;
+    enum sim_feed feed;
     bool once; /* exactly once is promised */
     enum sim_window window;
     int64_t size_us;
