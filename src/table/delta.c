@@ -15,6 +15,9 @@
 /* So many lost races in a row mean that something else is wrong. */
 #define ATTEMPTS_MAX 10000u
 
+/* Far below the shortest time for which anybody keeps a log. */
+#define ASLEEP_MS 600000
+
 static int64_t now_ms(void)
 {
     return wr_clock_now().wall_us / 1000;
@@ -122,6 +125,9 @@ static wr_status catch_up(struct wr_delta *table, const char *txn_id, int64_t *m
 {
     for (;;) {
         const wr_status status = wr_delta_read_next(table, err);
+        if (status == WR_END) {
+            table->current_ms = now_ms();
+        }
         if (status != WR_OK) {
             return status == WR_END ? WR_OK : status;
         }
@@ -146,6 +152,7 @@ static wr_status put_next(struct wr_delta *table, const struct wr_buf *text, con
         wr_store_put(table->store, key, text->data, text->bytes, WR_PUT_IF_ABSENT, &put_err);
     WR_FAULT("delta.after_put");
     if (status == WR_OK) {
+        table->current_ms = now_ms();
         *version = next;
         return WR_OK;
     }
@@ -215,6 +222,19 @@ static wr_status settle_schema(struct wr_delta *table, struct wr_error *err)
             return WR_FAIL;
         }
     }
+}
+
+/* Others may clear their log away behind a checkpoint. A handle that has slept through that finds no next version, and would
+ * write where one was: so after a long sleep the log is listed anew. */
+static wr_status wake(struct wr_delta *table, struct wr_error *err)
+{
+    if (now_ms() - table->current_ms <= ASLEEP_MS) {
+        return WR_OK;
+    }
+    WR_TRY(wr_delta_load(table, err));
+    wr_ensure(table->state.version >= 0, err, WR_CLASS_FATAL, "the table is gone (no _delta_log)");
+    table->current_ms = now_ms();
+    return settle_schema(table, err);
 }
 
 static bool already_there(const struct wr_delta *table, const struct wr_delta_commit *commit)
@@ -337,6 +357,7 @@ wr_status wr_delta_commit_files(struct wr_delta *table, const struct wr_delta_co
     char txn_id[37];
     struct wr_buf text = { 0 };
     wr_status status = WR_AGAIN;
+    WR_TRY(wake(table, err));
     wr_delta_uuid(txn_id);
     for (uint32_t attempt = 0; status == WR_AGAIN; attempt++) {
         const uint64_t changes = table->state.metadata_changes;
@@ -398,6 +419,7 @@ static wr_status open_table(struct wr_delta *table, struct wr_error *err)
         WR_TRY(wr_delta_check_types(table->spec, err));
     }
     WR_TRY(wr_delta_load(table, err));
+    table->current_ms = now_ms();
     if (table->state.version < 0) {
         if (table->spec == NULL || !table->spec->create) {
             wr_fail(err, WR_CLASS_USER, "there is no Delta table (no _delta_log)");
@@ -446,6 +468,7 @@ void wr_delta_close(struct wr_delta *table)
 
 wr_status wr_delta_refresh(struct wr_delta *table, struct wr_error *err)
 {
+    WR_TRY(wake(table, err));
     const uint64_t changes = table->state.metadata_changes;
     WR_TRY(catch_up(table, NULL, NULL, err));
     return table->state.metadata_changes == changes ? WR_OK : settle_schema(table, err);

@@ -69,6 +69,7 @@ struct wr_delta {
     struct wr_delta_spec spec_copy;
     struct wr_delta_state state;
     int64_t checkpoint_version; /* -1: none known */
+    int64_t current_ms;         /* when the log was last seen to end behind the state's version */
 };
 
 /* ---- delta_log.c ---- */

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define WORDS_MAX   64
 #define LINE_BYTES  (1 << 16)
@@ -377,6 +378,16 @@ static void tell_version(void)
     printf("%lld\t", (long long)wr_delta_version(table));
 }
 
+static int64_t slept_ms;
+
+static struct wr_time later(void *ctx)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const int64_t us = now.tv_sec * 1000000 + now.tv_nsec / 1000 + slept_ms * 1000;
+    return (struct wr_time){ .wall_us = us, .mono_ns = us * 1000 };
+}
+
 static wr_status command(char **word, struct wr_error *err)
 {
     if (strcmp(word[0], "open") == 0) {
@@ -417,6 +428,11 @@ static wr_status command(char **word, struct wr_error *err)
     if (strcmp(word[0], "vacuum") == 0) { /* vacuum RETENTION_MS FLAGS(d: dry run) */
         return wr_delta_vacuum(&faulty, atoll(word[1]), strchr(word[2], 'd') != NULL, show_file,
                                NULL, err);
+    }
+    if (strcmp(word[0], "sleep") == 0) { /* sleep MS: by the clock alone */
+        slept_ms += atoll(word[1]);
+        wr_clock_simulate(later, NULL);
+        return WR_OK;
     }
     if (strcmp(word[0], "fault") == 0) { /* fault N FLAGS(a: the puts are applied) */
         fault_puts = atoi(word[1]);

@@ -388,6 +388,23 @@ def test_a_log_with_a_hole_is_refused(made):
         assert "v2Checkpoint" in failure.value.message
 
 
+def test_a_writer_that_slept_while_others_cleared_the_log(tmp_path):
+    path = tmp_path / "t"
+    with Driver(path, tmp_path) as driver, Driver(path, tmp_path) as other:
+        driver.open("id|BIGINT")
+        other.open("id|BIGINT")
+        for epoch in range(10):
+            other.rows([[epoch]])
+            other.append("u/lake", epoch)
+        other.ask("checkpoint", 0)
+        drop_commits(path, 10)
+        driver.ask("sleep", 3_600_000)
+        driver.rows([[10]])
+        assert driver.append("v/lake", 1) == 11  # not 1, which is free again
+        assert driver.txn("u/lake") == 9
+    assert ids(path) == list(range(11))
+
+
 def test_hostile_checkpoints_and_commits(tmp_path):
     """Flipped bits and cuts: an error or a table, never a crash."""
     path = tmp_path / "t"
