@@ -27,6 +27,7 @@ struct wr_http_client {
     CURL *idle[IDLE_HANDLES_MAX];
     uint32_t idle_count;
     uint32_t under_way;
+    bool distrust; /* a request got no answer in time: kept connections may be as dead as its own */
     struct wr_http_call *calls; /* begun and not yet handed out, oldest first */
 };
 
@@ -227,6 +228,7 @@ static void set_handle(CURL *handle, const struct wr_http_client *client, struct
     (void)curl_easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
     (void)curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);
     (void)curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
+    (void)curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, client->distrust ? 1L : 0L);
     (void)curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, call->problem);
     (void)curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(handle, CURLOPT_WRITEDATA, call);
@@ -289,11 +291,13 @@ static void finish(struct wr_http_client *client, CURL *handle, CURLcode code)
     wr_assert(call != NULL && call->handle == handle && !call->done);
     if (code == CURLE_OK) {
         call->status = (int)status;
+        client->distrust = false;
     } else if (call->too_large) {
         snprintf(call->problem, sizeof(call->problem),
                  "the answer is larger than anything expected here");
     } else {
         call->may_retry = wr_retry_curl((int)code);
+        client->distrust = client->distrust || code == CURLE_OPERATION_TIMEDOUT;
         if (call->problem[0] == '\0') {
             snprintf(call->problem, sizeof(call->problem), "%s", curl_easy_strerror(code));
         }

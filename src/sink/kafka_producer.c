@@ -112,6 +112,7 @@ static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, stru
         { "queue.buffering.max.messages", "500000" },
         /* Brokers that are back are found within two seconds instead of ten. */
         { "reconnect.backoff.max.ms", "2000" },
+        { "socket.timeout.ms", "6000" }, /* a half-open connection is given up, not waited on for a minute */
         { "socket.nagle.disable", "true" },
         { "socket.keepalive.enable", "true" },
         /* As the Java producer's: rows of a key lie where other producers put theirs. */
@@ -410,6 +411,7 @@ wr_status wr_kafka_reader_of_group(struct wr_writer *w, rd_kafka_t **reader, str
                                         { "client.id", "weir" },
                                         { "group.id", w->identity },
                                         { "isolation.level", "read_committed" },
+                                        { "socket.timeout.ms", "6000" },
                                         { "enable.auto.commit", "false" } };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     wr_status status = WR_OK;

@@ -65,6 +65,8 @@ static const char *const defaults[][2] = {
     { "fetch.message.max.bytes", "524288" },
     /* A broker that is back is found within two seconds instead of ten. */
     { "reconnect.backoff.max.ms", "2000" },
+    /* A connection that swallows requests (half open, after a failover) is given up after 6 s instead of a minute. */
+    { "socket.timeout.ms", "6000" },
     { "socket.keepalive.enable", "true" },
     { "socket.nagle.disable", "true" },
 };

@@ -22,7 +22,7 @@
       .min = 5 << 20, .max = 5LL << 30 },                                                          \
     { "connect_timeout", WR_OPTION_DURATION, "5s", "S3: how long a connection may take to open.",  \
       .min = 1000, .max = 600000000LL },                                                           \
-    { "request_timeout", WR_OPTION_DURATION, "10s",                                                \
+    { "request_timeout", WR_OPTION_DURATION, "8s",                                                 \
       "S3: how long a request may stand still before it is tried again; by its size it may take "  \
       "longer in all.", .min = 1000, .max = 3600000000LL },                                                                       \
     { "max_retries", WR_OPTION_INT, "8", "S3: how often a request is tried again.", .min = 0,      \

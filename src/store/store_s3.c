@@ -151,7 +151,7 @@ static wr_status configure(struct s3_store *store, const char *url,
                                        .session_token = option_text(options, "session_token")};
     const struct wr_http_settings settings = {
         .connect_timeout_ms = (uint32_t)(option_int(options, "connect_timeout", 5000000) / 1000),
-        .timeout_ms = (uint32_t)(option_int(options, "request_timeout", 10000000) / 1000),
+        .timeout_ms = (uint32_t)(option_int(options, "request_timeout", 8000000) / 1000),
         .ca_file = wr_aws_environment("AWS_CA_BUNDLE", NULL),
     };
     store->url = strdup(url);
