@@ -228,6 +228,38 @@ static void form_groups(struct sim_expected *expected, const struct sim_sink *si
     free(members->items);
 }
 
+static int by_window(const void *a, const void *b)
+{
+    const struct sim_row *x = a;
+    const struct sim_row *y = b;
+    return x->column[0] < y->column[0] ? -1 : x->column[0] > y->column[0];
+}
+
+/* The groups of one window become one row. */
+static void fold_windows(struct sim_expected *expected)
+{
+    uint32_t kept = 0;
+    if (expected->count > 0) {
+        qsort(expected->rows, expected->count, sizeof *expected->rows, by_window);
+    }
+    for (uint32_t i = 0; i < expected->count; i++) {
+        const struct sim_row *row = &expected->rows[i];
+        struct sim_row *into = kept > 0 ? &expected->rows[kept - 1] : NULL;
+        if (into == NULL || into->column[0] != row->column[0]) {
+            into = &expected->rows[kept++];
+            *into = *row;
+            into->column[2] = 1;
+            continue;
+        }
+        into->column[2]++;
+        into->column[3] += row->column[3];
+        into->column[4] += row->column[4];
+        into->column[5] = row->column[5] < into->column[5] ? row->column[5] : into->column[5];
+        into->column[6] = row->column[6] > into->column[6] ? row->column[6] : into->column[6];
+    }
+    expected->count = kept;
+}
+
 void sim_reference(struct sim_expected expected[SIM_SINKS_MAX])
 {
     struct reference r = { .expected = expected };
@@ -244,6 +276,9 @@ void sim_reference(struct sim_expected expected[SIM_SINKS_MAX])
     for (uint32_t k = 0; k < sim->scenario.sink_count; k++) {
         if (sim->scenario.sinks[k].feed == SIM_FEED_WINDOW) {
             form_groups(&expected[k], &sim->scenario.sinks[k], &r.members[k]);
+            if (sim->scenario.sinks[k].nested) {
+                fold_windows(&expected[k]);
+            }
         }
     }
 }

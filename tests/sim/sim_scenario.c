@@ -103,6 +103,7 @@ static void draw_window(struct sim_sink *sink)
     } else if (sink->window == SIM_SESSION) {
         sink->size_us = sim_between(20, 400) * 1000;
     }
+    sink->nested = sink->window != SIM_SESSION && sim_chance(300);
 }
 
 static void draw_sinks(void)
@@ -234,8 +235,11 @@ static void sink_sql(struct wr_buf *into, const struct sim_sink *sink)
         wr_buf_printf(into, " AS SELECT id, k, v, ts FROM events%s",
                       sink->filtered ? " WHERE v % 5 <> 0" : "");
     } else if (sink->feed == SIM_FEED_WINDOW) {
-        wr_buf_text(into, " AS ");
+        wr_buf_text(into, sink->nested ? " AS SELECT window_start, window_end, count(*) AS k, sum(n) AS n, "
+                                         "sum(total) AS total, min(low) AS low, max(high) AS high FROM ("
+                                       : " AS ");
         window_sql(into, sink);
+        wr_buf_text(into, sink->nested ? ") GROUP BY window_start, window_end" : "");
     }
     wr_buf_text(into, ";\n");
 }

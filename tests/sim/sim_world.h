@@ -68,6 +68,7 @@ struct sim_sink {
     enum sim_window window;
     int64_t size_us;
     int64_t slide_us;
+    bool nested;         /* WINDOW: the groups of a window summed once more, by window alone */
     int64_t interval_ms; /* commit_interval */
     bool filtered;       /* WHERE v % 5 <> 0 */
     bool partitioned;    /* by k */
