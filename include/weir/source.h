@@ -74,7 +74,9 @@ struct wr_poll {
     enum wr_poll_kind kind;
     uint32_t split;
     struct wr_records *records; /* ROWS of byte connectors: one reference for the caller */
-    int64_t next_position;      /* ROWS, SPLIT_OPENED: where the split continues (what is committed) */
+    /* ROWS, SPLIT_OPENED: where the split continues (what is committed). SPLIT_ENDED: 0, or behind what came after the last rows and
+     * was none. */
+    int64_t next_position;
     const char *split_name;     /* SPLIT_OPENED: "clicks/3", "part-1.ndjson" */
     /* SPLIT_OPENED: what else the source must know to go on with this split (a generator's first moment): printable text without
      * quotes, WR_SPLIT_NOTE_BYTES_MAX at most, for the manifest; NULL: nothing. Lives as long as the source. */

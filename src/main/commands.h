@@ -8,6 +8,7 @@ int wr_command_preview(int argc, char **argv);
 int wr_command_check(int argc, char **argv);
 int wr_command_explain(int argc, char **argv);
 int wr_command_plan(int argc, char **argv);
+int wr_command_dlq(int argc, char **argv);
 int wr_command_state(int argc, char **argv);
 int wr_command_table(int argc, char **argv);
 int wr_command_connectors(int argc, char **argv);

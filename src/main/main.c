@@ -16,6 +16,7 @@ static const char help[] =
     "  plan NEW.sql         what a changed pipeline does to its state\n"
     "  state show|reset     what a pipeline has committed; begin anew\n"
     "  table ACTION PATH    history, compact, vacuum of a Delta table\n"
+    "  dlq list|show|replay the records that could not be used; send them through again\n"
     "  connectors [NAME]    list connectors, or the options of one\n"
     "  version              versions of weir and its libraries\n"
     "\n"
@@ -32,8 +33,8 @@ static const struct {
     { "run", wr_command_run },         { "check", wr_command_check },
     { "explain", wr_command_explain }, { "preview", wr_command_preview },
     { "plan", wr_command_plan },       { "state", wr_command_state },
-    { "table", wr_command_table },     { "connectors", wr_command_connectors },
-    { "version", wr_command_version },
+    { "table", wr_command_table },     { "dlq", wr_command_dlq },
+    { "connectors", wr_command_connectors }, { "version", wr_command_version },
 };
 
 int main(int argc, char **argv)

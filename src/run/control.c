@@ -8,6 +8,7 @@
 #include "run/owner.h"
 #include "run/plan_compare.h"
 #include "run/recovery.h"
+#include "run/replay.h"
 #include "run/sink_worker.h"
 #include "run/worker.h"
 #include "state/snapshot.h"
@@ -118,6 +119,11 @@ wr_status wr_control_claim(struct wr_control *c, int64_t *next_ns, struct wr_err
     const struct wr_manifest *head = wr_seat_head(c->seat);
     c->epoch = head->epoch;
     p->recovery = wr_recovery_create(p->plan, head);
+    if (p->config.replay == NULL) {
+        wr_replay_set_aside(p->recovery);
+    } else {
+        WR_TRY(wr_replay_accept(p->config.replay, err));
+    }
     if (p->recovery->resumed) {
         wr_log_info("run", "state %s: going on behind epoch %llu", p->config.state_url,
                     (unsigned long long)head->cuts[head->cut_count - 1].epoch);
@@ -372,8 +378,9 @@ static wr_status request_if_due(struct wr_control *c, struct wr_time now, struct
         c->epoch = wr_seat_head(c->seat)->epoch;
     }
     /* Acquire pairs with wr_pipeline_stop_with's release. */
-    const bool asked =
-        c->stop || p->preview_full || atomic_load_explicit(&p->stop_asked, memory_order_acquire);
+    const bool asked = c->stop || p->preview_full ||
+                       (p->config.replay != NULL && wr_replay_done(p->config.replay)) ||
+                       atomic_load_explicit(&p->stop_asked, memory_order_acquire);
     const bool ended = wr_epoch_all_finished(&p->board) || asked;
     const bool rejects = atomic_load_explicit(&p->rejects.any, memory_order_relaxed);
     if (is_replaying(c, now)) {

@@ -12,6 +12,7 @@
 #include "run/policy.h"
 #include "run/recovery.h"
 #include "run/report.h"
+#include "run/replay.h"
 #include "run/restore.h"
 #include "run/sink_worker.h"
 #include "run/status_block.h"
@@ -444,9 +445,15 @@ wr_status wr_pipeline_create(struct wr_pipeline **pipeline, const struct wr_plan
     return WR_OK;
 }
 
+    if (p->config.replay != NULL) {
+        wr_replay_attach(p->config.replay, p);
+    }
 void wr_pipeline_destroy(struct wr_pipeline *p)
 {
     wr_io_destroy(p->control_io);
+    if (p->config.replay != NULL) {
+        wr_replay_settle_cadence(p);
+    }
     free(p->source_ops);
     free(p->sink_ops);
     free(p->sink_every);

@@ -25,6 +25,7 @@ struct wr_http_server;
 struct wr_ledger_view;
 struct wr_recovery;
 struct wr_seen_set;
+struct wr_replay;
 
 /* From the command line and SET, checked. */
 struct wr_run_config {
@@ -46,6 +47,7 @@ struct wr_run_config {
     int64_t owner_timeout_us;
     bool standby; /* wait for another owner to end instead of refusing to start */
     bool stepped; /* by one thread, on a simulated loop (stepped.h) */
+    struct wr_replay *replay; /* NULL: a run; else sources give their dead letters again (replay.h) */
     uint32_t preview_rows; /* 0: a real run; else print each sink's first rows and write nothing */
 };
 

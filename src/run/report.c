@@ -5,6 +5,7 @@
 #include "batch/text.h"
 #include "run/ledger_view.h"
 #include "run/recovery.h"
+#include "run/replay.h"
 #include "run/sink_worker.h"
 #include "run/worker.h"
 #include <curl/curl.h>
@@ -340,3 +341,7 @@ void wr_report_end(const struct wr_pipeline *p, bool ok)
         summarize(p, ok);
     }
 }
+        if (p->config.replay != NULL) {
+            wr_replay_report(p->config.replay, p, ok);
+            return;
+        }

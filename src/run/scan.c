@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "decode/metadata.h"
+#include "run/replay.h"
 #include "run/restore.h"
 #include "run/worker.h"
 #include "state/snapshot.h"
@@ -219,6 +220,12 @@ static void origin_of(const struct wr_scan *scan, const struct wr_batch *batch, 
         origin->timestamp_us = batch->records->items[row].timestamp_us;
     }
 }
+    if (batch->records != NULL && scan->pipeline->config.replay != NULL) { /* where it was read first */
+        struct wr_replay_origin first;
+        wr_replay_origin_of(batch->records, row, &first);
+        origin->split_name = first.split;
+        origin->position = first.position;
+    }
 
 /* A side sink that has had its row of the first time. */
 static bool side_has(const struct wr_scan *scan, const struct wr_batch *batch, uint32_t sink,
@@ -443,6 +450,13 @@ static void track_watermark(struct wr_scan *scan, struct wr_scan_split *split,
         delay = 0;
     }
     const int64_t *mark = result.values;
+    if (scan->pipeline->config.replay != NULL) { /* replay.h: it never moves */
+        for (uint32_t i = 0; i < batch->rows; i++) {
+            batch->wm_storage[i] = split->watermark_us;
+        }
+        batch->origin.wm_before = batch->wm_storage;
+        return;
+    }
     int64_t high = split->watermark_us;
     int64_t newest = split->max_event_us;
     if (batch->sel == NULL && result.validity == NULL) {
@@ -591,6 +605,20 @@ static void set_header(struct wr_scan *scan, const struct wr_poll *poll)
 }
 
 static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
+/* A dead letter that is replayed tells the topic, partition and offset that its record had. */
+static void fill_first_metadata(const struct wr_scan *scan, struct wr_batch *batch,
+                                const struct wr_records *records)
+{
+    const uint32_t offset = scan->plan->metadata_column[WR_META_OFFSET];
+    struct wr_replay_origin first;
+    wr_replay_origin_of(records, 0, &first);
+    wr_metadata_fill(batch, scan->plan->metadata_column, records, first.topic, first.partition);
+    for (uint32_t row = 0; offset != WR_NO_COLUMN && row < records->count; row++) {
+        wr_replay_origin_of(records, row, &first);
+        ((int64_t *)batch->columns[offset].values)[row] = first.position;
+    }
+}
+
                            struct wr_batch *batch, struct wr_records *records, struct wr_time now)
 {
     batch->records = records; /* takes the poll's reference */
@@ -600,7 +628,11 @@ static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
     use_header(scan, split);
     wr_faults_reset(&scan->faults);
     wr_decoder_decode(scan->decoder, records, batch, &scan->faults);
-    wr_metadata_fill(batch, scan->plan->metadata_column, records, split->topic, split->partition);
+    if (scan->pipeline->config.replay != NULL) {
+        fill_first_metadata(scan, batch, records);
+    } else {
+        wr_metadata_fill(batch, scan->plan->metadata_column, records, split->topic, split->partition);
+    }
     for (uint32_t f = 0; f < scan->faults.count; f++) {
         refuse(scan, split, batch, scan->faults.items[f].row, scan->faults.items[f].message,
                scan->faults.items[f].field);
@@ -779,6 +811,21 @@ static void replay_rows(struct wr_scan *scan, struct wr_scan_split *split, struc
 }
 
 /* One poll's rows. Takes the ready batch. */
+/* A record that failed for one sink alone: the others have had it. */
+static bool mute_for_letter(struct wr_scan *scan, const struct wr_records *records)
+{
+    struct wr_replay_origin first;
+    wr_replay_origin_of(records, 0, &first);
+    if (first.sink == UINT32_MAX) {
+        return false;
+    }
+    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+        scan->muted[k] = k != first.sink;
+    }
+    wr_exec_mute(scan->worker->exec, scan->muted);
+    return true;
+}
+
 static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
 {
     struct wr_scan_split *split = split_at(scan, poll->split);
@@ -800,6 +847,7 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
         return rows;
     }
     count_read(scan, split, rows);
+    const bool muted = scan->pipeline->config.replay != NULL && mute_for_letter(scan, poll->records);
     if (poll->records == NULL) {
         push(scan, split, batch, now);
         return rows;
@@ -816,6 +864,10 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
     }
     wr_batch_release(batch);
     return rows;
+    if (muted) {
+        wr_exec_mute(scan->worker->exec, NULL);
+        memset(scan->muted, 0, scan->pipeline->plan->sink_count * sizeof *scan->muted);
+    }
 }
 
 static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
@@ -834,6 +886,9 @@ static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struc
     case WR_POLL_SPLIT_REVOKED:
         split_at(scan, poll->split)->state = WR_SPLIT_ENDED;
         replay_broken(scan, split_at(scan, poll->split));
+        if (poll->next_position > split_at(scan, poll->split)->next_position) {
+            split_at(scan, poll->split)->next_position = poll->next_position;
+        }
         break;
     case WR_POLL_FINISHED: scan->finished = true; break;
     case WR_POLL_NOTHING:

@@ -34,7 +34,7 @@ struct wr_sink_slot {
     struct wr_sink_worker *worker;
     int64_t next_tick_ns;
     uint32_t lane;
-    bool recovered;
+    atomic_bool recovered;
     uint64_t prepared;          /* newest prepared epoch */
     uint64_t published;         /* newest published epoch of this writer */
     struct wr_buf receipt;      /* of it */
