@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ static void start_process(const struct wr_plan *plan, struct process *process, u
               sim->runs[run].bounded ? ", to the end" : "");
     process->pid = fork();
     if (process->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left behind, stopped for ever */
         alarm(CHILD_SECONDS_MAX);
         _exit((int)sim_host_run(plan));
     }
@@ -345,6 +347,7 @@ static int run_shards(const struct options *o)
     fflush(stdout);
     for (uint32_t shard = 0; shard < o->shards; shard++) {
         if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             exit(run_shard(o, shard));
         }
     }
@@ -386,6 +389,7 @@ static int hunt(const struct options *o)
     for (uint32_t shard = 0; shard < o->shards; shard++) {
         if (fork() == 0) {
             int mine = 0;
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             for (uint32_t bug = 1 + shard; bug < SIM_BUG_COUNT_; bug += o->shards) {
                 mine += !hunt_one(o, bug);
             }
