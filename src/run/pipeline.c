@@ -8,11 +8,12 @@
 #include "run/admin_http.h"
 #include "run/cadence.h"
 #include "run/control.h"
+#include "run/early_stop.h"
 #include "run/ledger_view.h"
 #include "run/policy.h"
 #include "run/recovery.h"
-#include "run/report.h"
 #include "run/replay.h"
+#include "run/report.h"
 #include "run/restore.h"
 #include "run/sink_worker.h"
 #include "run/status_block.h"
@@ -395,9 +396,14 @@ static void decide_bounded(struct wr_pipeline *p)
 static wr_status run_threads(struct controller *c, struct wr_error *err)
 {
     struct wr_pipeline *p = c->control.p;
+    struct wr_early_stop early = { 0 };
+    wr_early_stop_begin(&early, c->signal_fd);
     wr_status status = wr_pipeline_open_sources(p, err);
-    if (status == WR_OK) {
+    if (status != WR_OK) {
+        wr_early_stop_end(&early);
+    } else {
         status = start_threads(p, err);
+        wr_early_stop_end(&early);
         if (status == WR_OK) {
             c->status = wr_status_block_create(p);
             status = control_loop(c, err);
@@ -439,21 +445,21 @@ wr_status wr_pipeline_create(struct wr_pipeline **pipeline, const struct wr_plan
     p->started_cpu_ns = wr_clock_cpu_ns();
     snprintf(p->owner, sizeof p->owner, "%016llx", (unsigned long long)wr_rand_entropy());
     WR_TRY(find_connectors(p, err));
-    decide_bounded(p);
-    lay_out(p);
-    wr_cadence_settle(p);
-    return WR_OK;
-}
-
     if (p->config.replay != NULL) {
         wr_replay_attach(p->config.replay, p);
     }
-void wr_pipeline_destroy(struct wr_pipeline *p)
-{
-    wr_io_destroy(p->control_io);
+    decide_bounded(p);
+    lay_out(p);
+    wr_cadence_settle(p);
     if (p->config.replay != NULL) {
         wr_replay_settle_cadence(p);
     }
+    return WR_OK;
+}
+
+void wr_pipeline_destroy(struct wr_pipeline *p)
+{
+    wr_io_destroy(p->control_io);
     free(p->source_ops);
     free(p->sink_ops);
     free(p->sink_every);
