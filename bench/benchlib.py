@@ -1,10 +1,11 @@
-"""What bench/run and bench/latency share: programs, measured children, Kafka, figures, verdicts.
+"""What the drivers share: programs, measured children, Kafka, figures, verdicts.
 
 Standard library only. CPU is user + system time of a child and its threads, as the kernel counted
 it when the child ended (os.wait4): nothing that the child says about itself is believed.
 """
 
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -171,6 +172,130 @@ class Broker:
             self.service.close()
 
 
+def create_topic(programs, brokers, topic, partitions, work):
+    run_measured([programs.tool("weir-bench-produce"), "--create", "--brokers", brokers, "--topic",
+                  topic, "--partitions", partitions], work)
+
+
+# --- an object store --------------------------------------------------------------------------
+
+
+class ObjectStore:
+    """A MinIO of our own from tests/services, with a bucket `bench`."""
+
+    def __init__(self, programs, work):
+        self.programs, self.work = programs, work
+        self.service, self.env = None, {}
+
+    def __enter__(self):
+        try:
+            from services import harness
+        except ImportError as error:
+            raise Failed(f"cannot start MinIO: {error}") from error
+        say("starting MinIO")
+        self.service = harness.S3Minio()
+        try:
+            self.service.start()
+        except (harness.Unavailable, AssertionError) as error:
+            raise Failed(str(error)) from error
+        self.env = self.service.env()
+        with_delta(self.programs, self.work, self.env, "bucket", "bench")
+        return self
+
+    def __exit__(self, *exception):
+        self.service.close()
+
+
+def with_delta(programs, work, environment, *words, timeout_s=600):
+    """What with_delta.py prints (no command of it prints nothing but `bucket`)."""
+    out, _ = run_measured([programs.python, ROOT / "bench" / "with_delta.py", *words], work, environment,
+                          timeout_s)
+    return json.loads(out) if out else None
+
+
+def check_table(programs, work, environment, table, oracle):
+    """The table, as delta-rs reads it, against the producer's sums."""
+    found = with_delta(programs, work, environment, "check", table)
+    for name, value in found.items():
+        if name != "groups" and value != oracle[name]:
+            raise Failed(f"wrong output: {name} of the table is {value}, the producer made {oracle[name]}")
+    if [tuple(group) for group in found["groups"]] != sorted(map(tuple, oracle["groups"])):
+        raise Failed("wrong output: counts or sums by (type, country) differ from the producer's")
+
+
+class Watcher:
+    """with_delta.py watch or probe, until it is told to stop."""
+
+    def __init__(self, programs, work, environment, *words):
+        self.log = work / "watcher.err"
+        with open(self.log, "wb") as log:
+            self.child = subprocess.Popen(
+                [programs.python, str(ROOT / "bench" / "with_delta.py"), *map(str, words)],
+                env=child_env(environment), stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+    def stop(self):
+        self.child.stdin.close()
+        if self.child.wait(60) != 0:
+            raise Failed(f"with_delta.py ended with {self.child.returncode}:\n{_tail(self.log)}")
+
+    def abandon(self):
+        if self.child.returncode is None:
+            self.child.kill()
+            self.child.wait()
+
+
+# --- weir, left running -----------------------------------------------------------------------
+
+
+class Pipeline:
+    """A weir that runs until it is stopped or killed; may be started again."""
+
+    def __init__(self, programs, sql, work, environment, *arguments):
+        self.stats = work / "stats.json"
+        self.log = work / "weir.err"
+        self.command = [str(part) for part in (programs.weir, "run", sql, "--stats", self.stats,
+                                               "--quiet", *arguments)]
+        self.environment = child_env(environment)
+        self.child = None
+        self.started = 0.0
+
+    def start(self):
+        """Starts it; self.exec_us: the wall clock before that, microseconds."""
+        with open(self.log, "ab") as log:
+            self.exec_us = time.time_ns() // 1000
+            self.started = time.monotonic()
+            self.child = subprocess.Popen(self.command, env=self.environment,
+                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def check_alive(self):
+        if self.child.poll() is not None:
+            raise Failed(f"weir ended with {self.child.returncode}:\n{self.log_text()}")
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")[-2000:]
+
+    def kill(self):
+        """SIGKILL: what a crash is. Returns when the kernel has taken everything from it."""
+        self.check_alive()
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self):
+        """Stops it; returns (what it used, its own statistics)."""
+        self.check_alive()
+        self.child.send_signal(signal.SIGTERM)
+        code, usage = wait_measured(self.child, self.started, 60)
+        if code != 0:
+            raise Failed(f"weir ended with {code} after SIGTERM:\n{self.log_text()}")
+        return usage, json.loads(self.stats.read_text(encoding="utf-8"))
+
+    def abandon(self):
+        if self.child is not None and self.child.returncode is None:
+            self.child.kill()
+            self.child.wait()
+
+
 # --- the machine ------------------------------------------------------------------------------
 
 
@@ -210,6 +335,11 @@ class Machine:
 def spread(values):
     """Median with minimum and maximum."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def percentile(ordered, share):
+    """The smallest value that this share of the sorted values does not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
 def show(figure, digits=2, unit=""):

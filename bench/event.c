@@ -128,6 +128,21 @@ static char *put_hex(char *out, uint64_t number)
     return out;
 }
 
+/* Hex digits of a stream that only the event's id determines. */
+static char *put_pad(char *out, uint64_t id, uint32_t bytes)
+{
+    uint64_t random = id;
+    char digits[16];
+    for (uint32_t done = 0; done < bytes;) {
+        const uint32_t now = bytes - done < sizeof(digits) ? bytes - done : (uint32_t)sizeof(digits);
+        random = mix(random ^ UINT64_C(0x2545f4914f6cdd1d));
+        put_hex(digits, random);
+        memcpy(out + done, digits, now);
+        done += now;
+    }
+    return out + bytes;
+}
+
 static char *put_cents(char *out, uint32_t cents)
 {
     out = put_number(out, cents / 100);
@@ -158,6 +173,11 @@ size_t wr_bench_event_format(const struct wr_bench_shape *shape,
     end = put_text(end, devices[event->device]);
     end = PUT(end, "\",\"ts\":");
     end = put_number(end, (uint64_t)event->ts_ms);
+    if (shape->pad_bytes > 0) {
+        end = PUT(end, ",\"pad\":\"");
+        end = put_pad(end, event->id, shape->pad_bytes);
+        *end++ = '"';
+    }
     if (shape->stamp_sent) {
         end = PUT(end, ",\"sent_us\":");
         end = put_number(end, (uint64_t)event->intended_us);

@@ -2,7 +2,8 @@
  *
  * An event is a pure function of (shape, index): any process that knows both can say what was
  * sent without keeping it. Events are about 155 bytes of JSON with 8 fields, always in the same
- * order: event_id, user_id, type, amount, country, page, device, ts (and sent_us in open loop).
+ * order: event_id, user_id, type, amount, country, page, device, ts (and, where asked for, pad, and
+ * sent_us in open loop).
  * Ownership: nothing here allocates. Threads: a shape is read-only, totals belong to one thread.
  */
 #ifndef WR_BENCH_EVENT_H
@@ -16,7 +17,8 @@ enum {
     WR_BENCH_TYPES = 5,
     WR_BENCH_COUNTRIES = 20,
     WR_BENCH_USERS = 100000,
-    WR_BENCH_EVENT_BYTES_MAX = 320, /* the longest event is below 230 bytes */
+    WR_BENCH_PAD_BYTES_MAX = 64,
+    WR_BENCH_EVENT_BYTES_MAX = 320, /* the longest event is below 230 bytes, and 74 of a pad */
 };
 
 /* 2025-01-01T00:00:00Z: a multiple of 100 s, so windows of 10 and 100 s start with the data. */
@@ -30,6 +32,7 @@ struct wr_bench_shape {
     uint32_t disorder_ms;     /* > 0 when disorder_ppm is */
     uint32_t late_ppm;        /* share of events moved back by late_ms to 2 x late_ms */
     uint32_t late_ms;         /* > 0 when late_ppm is */
+    uint32_t pad_bytes;       /* also write pad, so many random hex digits: bigger rows; 0: none */
     int stamp_sent;           /* also write sent_us, the intended send time */
 };
 

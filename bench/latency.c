@@ -40,6 +40,9 @@ static const char help[] =
     "  --compression CODEC    none, gzip, snappy, lz4 or zstd (lz4)\n"
     "  --linger-ms N          how long librdkafka collects a batch (2)\n"
     "  --grace S              seconds to wait for the last results (10)\n"
+    "  --arrivals FILE        results may come again, as after a crash, but unchanged; writes one line\n"
+    "                         for each moment and window:\n"
+    "                         received_us window_end_ms latency_us sent_ms rows\n"
     "  --seed S               (1)\n"
     "  -X NAME=VALUE          any librdkafka property of the producer\n"
     "\n"
@@ -52,6 +55,7 @@ struct settings {
     struct wr_bench_producer_options producer;
     struct wr_bench_shape shape;
     const char *results_topic;
+    const char *arrivals;
     int partitions;
     int results_partitions;
     uint64_t duration_s;
@@ -88,6 +92,7 @@ static const struct option long_options[] = {
     {"compression", required_argument, NULL, 'c'},
     {"linger-ms", required_argument, NULL, 'l'},
     {"grace", required_argument, NULL, 'g'},
+    {"arrivals", required_argument, NULL, 'a'},
     {"seed", required_argument, NULL, 'S'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -105,6 +110,7 @@ static int take_kafka_option(int code, struct settings *settings)
     case 't': settings->producer.topic = optarg; return 1;
     case 'b': settings->producer.brokers = optarg; return 1;
     case 'r': settings->results_topic = optarg; return 1;
+    case 'a': settings->arrivals = optarg; return 1;
     case 'p':
         settings->partitions = (int)number("--partitions", 1, WR_BENCH_PARTITIONS_MAX);
         return 1;
@@ -199,7 +205,8 @@ static void take_event(void *context, const rd_kafka_message_t *message, int64_t
 
 static void take_result(void *context, const rd_kafka_message_t *message, int64_t received_us)
 {
-    wr_bench_windows_take(context, message->payload, message->len, received_us);
+    const int64_t sent_ms = rd_kafka_message_timestamp(message, NULL);
+    wr_bench_windows_take(context, message->payload, message->len, sent_ms, received_us);
 }
 
 static int compare_u32(const void *a, const void *b)
@@ -274,6 +281,7 @@ static int prepare(struct measurement *m, const struct settings *settings, char 
     m->windows.size_ms = settings->window_ms;
     m->windows.slide_ms = settings->slide_ms;
     m->windows.delay_ms = settings->delay_ms;
+    m->windows.repeats = settings->arrivals != NULL;
     m->windows.latencies_after_us = m->windows.shape.start_us + warmup_us;
     m->floor.after_us = m->windows.latencies_after_us;
     m->floor.capacity = m->count;
@@ -315,6 +323,29 @@ static int measure(struct measurement *m, const struct settings *settings, char 
     return 0;
 }
 
+/* Everything about arrivals that a look from outside needs. Returns 0, or -1 with a message. */
+static int write_arrivals(const struct wr_bench_windows *windows, const char *path, char *error,
+                          size_t error_bytes)
+{
+    FILE *out = fopen(path, "w");
+    for (size_t i = 0; out != NULL && i < windows->arrival_count; i++) {
+        const struct wr_bench_arrival *a = &windows->arrivals[i];
+        fprintf(out, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu32 "\n",
+                a->received_us, a->end_ms,
+                a->received_us - wr_bench_windows_closing_us(windows, a->end_ms), a->sent_ms,
+                a->rows);
+    }
+    if (out == NULL || ferror(out) != 0 || fclose(out) != 0) {
+        snprintf(error, error_bytes, "cannot write %s", path);
+        return -1;
+    }
+    if (windows->arrival_count == windows->arrival_capacity) {
+        snprintf(error, error_bytes, "more results came than there is room for");
+        return -1;
+    }
+    return 0;
+}
+
 static void report(struct measurement *m, const struct settings *settings)
 {
     const uint64_t received = atomic_load_explicit(&m->floor.received, memory_order_relaxed);
@@ -331,6 +362,8 @@ static void report(struct measurement *m, const struct settings *settings)
         print_latencies("result", m->windows.latencies_us, m->windows.latency_count);
         printf("  \"windows\": %zu, \"windows_wrong\": %zu, \"rows_unread\": %" PRIu64 ",\n",
                m->windows.count, wr_bench_windows_wrong(&m->windows), m->windows.rows_unread);
+        printf("  \"rows_repeated\": %" PRIu64 ", \"rows_changed\": %" PRIu64 ",\n",
+               m->windows.rows_repeated, m->windows.rows_changed);
     }
     printf("  \"tail_errors\": [\"%s\", \"%s\"]\n}\n", m->floor_tail.error, m->result_tail.error);
 }
@@ -356,6 +389,9 @@ int main(int argc, char **argv)
     }
     wr_bench_tail_stop(&m.floor_tail);
     wr_bench_tail_stop(&m.result_tail);
+    if (status == 0 && settings.arrivals != NULL) {
+        status = write_arrivals(&m.windows, settings.arrivals, error, sizeof(error));
+    }
     if (status == 0) {
         report(&m, &settings);
     }

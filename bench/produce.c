@@ -43,6 +43,7 @@ static const char help[] =
     "  --seed S              the same seed and options make the same events (1)\n"
     "  --event-rate R        without --rate: events a second of event time (100000)\n"
     "  --start-ms MS         event time of the first event (2025-01-01T00:00:00Z)\n"
+    "  --pad N               also a column pad of N random hex digits, at most 64 (0: none)\n"
     "  --out-of-order PCT    this share moves back by up to --out-of-order-ms (500)\n"
     "  --late PCT            this share moves back by 1 to 2 times --late-ms (20000)\n"
     "\n"
@@ -68,7 +69,7 @@ struct settings {
 enum option_code {
     OPT_TOPIC = 256, OPT_BROKERS, OPT_PARTITIONS, OPT_COMPRESSION, OPT_LINGER, OPT_FILE, OPT_COUNT,
     OPT_RATE, OPT_DURATION, OPT_SEED, OPT_EVENT_RATE, OPT_START, OPT_DISORDER, OPT_DISORDER_MS,
-    OPT_LATE, OPT_LATE_MS, OPT_CREATE, OPT_HELP,
+    OPT_LATE, OPT_LATE_MS, OPT_PAD, OPT_CREATE, OPT_HELP,
 };
 
 static const struct option long_options[] = {
@@ -88,6 +89,7 @@ static const struct option long_options[] = {
     {"out-of-order-ms", required_argument, NULL, OPT_DISORDER_MS},
     {"late", required_argument, NULL, OPT_LATE},
     {"late-ms", required_argument, NULL, OPT_LATE_MS},
+    {"pad", required_argument, NULL, OPT_PAD},
     {"create", no_argument, NULL, OPT_CREATE},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -148,6 +150,7 @@ static void take_shape_option(int code, struct settings *settings)
         break;
     case OPT_LATE: shape->late_ppm = wr_bench_parse_percent(tool, "--late", optarg); break;
     case OPT_LATE_MS: shape->late_ms = (uint32_t)number("--late-ms", 1, 10000000); break;
+    case OPT_PAD: shape->pad_bytes = (uint32_t)number("--pad", 0, WR_BENCH_PAD_BYTES_MAX); break;
     case OPT_HELP: fputs(help, stdout); exit(0);
     default: wr_bench_usage_error(tool, "cannot use these arguments");
     }

@@ -45,6 +45,22 @@ int wr_bench_row_number(const char *row, size_t bytes, const char *name, double 
     return end == digits ? -1 : 0;
 }
 
+int wr_bench_row_text(const char *row, size_t bytes, const char *name, char *out, size_t out_bytes)
+{
+    char value[VALUE_BYTES_MAX];
+    if (find_value(row, bytes, name, value) != 0 || value[0] != '"') {
+        return -1;
+    }
+    const char *end = strchr(value + 1, '"');
+    const size_t length = end == NULL ? out_bytes : (size_t)(end - value - 1);
+    if (length >= out_bytes) {
+        return -1;
+    }
+    memcpy(out, value + 1, length);
+    out[length] = '\0';
+    return 0;
+}
+
 static int parse_rfc3339_us(const char *text, int64_t *us)
 {
     struct tm tm = {0};

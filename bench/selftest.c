@@ -131,7 +131,7 @@ static void feed(struct wr_bench_windows *windows, int wrong)
             row, sizeof(row), "{\"window_end\":%" PRId64 ",\"events\":%" PRIu64 ",\"revenue\":%.2f}",
             end_ms, windows->windows[w].events_expected + (w == 0 ? (uint64_t)wrong : 0),
             (double)windows->windows[w].cents_expected / 100);
-        wr_bench_windows_take(windows, row, (size_t)bytes,
+        wr_bench_windows_take(windows, row, (size_t)bytes, 0,
                               wr_bench_windows_closing_us(windows, end_ms) + 1500);
     }
 }
@@ -167,9 +167,58 @@ static void windows_expect_what_was_sent(void)
     feed(&hopping, 1);
     CHECK(wr_bench_windows_wrong(&hopping) == 1);
     CHECK(hopping.rows_unread == 0);
-    wr_bench_windows_take(&hopping, "{\"window_end\":1735689600050}", 28, 0);
+    wr_bench_windows_take(&hopping, "{\"window_end\":1735689600050}", 28, 0, 0);
     CHECK(hopping.rows_unread == 1);
     wr_bench_windows_deinit(&hopping);
+}
+
+/* A result that comes again counts once, and must not have changed. */
+static void repeated_rows_count_once(void)
+{
+    static const char first[] =
+        "{\"window_end\":1735689601000,\"type\":\"view\",\"country\":\"DE\",\"events\":7,\"revenue\":1.25}";
+    static const char changed[] =
+        "{\"window_end\":1735689601000,\"type\":\"view\",\"country\":\"DE\",\"events\":8,\"revenue\":1.25}";
+    static const char other[] =
+        "{\"window_end\":1735689601000,\"type\":\"cart\",\"country\":\"AT\",\"events\":1,\"revenue\":1.25}";
+    static const char nobody[] =
+        "{\"window_end\":1735689601000,\"type\":\"view\",\"country\":\"XX\",\"events\":1,\"revenue\":1.25}";
+    struct wr_bench_windows windows = {.shape = plain, .count_events = 350, .partitions = 4,
+                                       .size_ms = 1000, .slide_ms = 1000, .repeats = 1};
+    windows.shape.rate = 100;
+    CHECK(wr_bench_windows_init(&windows) == 0);
+    const int64_t at_us = (WR_BENCH_START_MS + 2000) * 1000;
+    wr_bench_windows_take(&windows, first, sizeof(first) - 1, 0, at_us);
+    wr_bench_windows_take(&windows, first, sizeof(first) - 1, 0, at_us);
+    CHECK(windows.windows[0].events == 7 && windows.windows[0].cents == 125);
+    CHECK(windows.rows_repeated == 1 && windows.rows_changed == 0);
+    wr_bench_windows_take(&windows, changed, sizeof(changed) - 1, 0, at_us + 5);
+    CHECK(windows.rows_repeated == 2 && windows.rows_changed == 1);
+    wr_bench_windows_take(&windows, other, sizeof(other) - 1, 0, at_us + 5);
+    CHECK(windows.windows[0].events == 8 && windows.rows_repeated == 2);
+    CHECK(windows.arrival_count == 2 && windows.arrivals[0].rows == 2);
+    wr_bench_windows_take(&windows, nobody, sizeof(nobody) - 1, 0, at_us + 6);
+    CHECK(windows.rows_unread == 1);
+    wr_bench_windows_deinit(&windows);
+}
+
+static void pads_make_events_longer(void)
+{
+    struct wr_bench_shape padded = plain;
+    char text[WR_BENCH_EVENT_BYTES_MAX + 1];
+    char before[WR_BENCH_EVENT_BYTES_MAX + 1];
+    char pad[2][32];
+    padded.pad_bytes = 21;
+    for (uint64_t i = 0; i < 100; i++) {
+        struct wr_bench_event event;
+        wr_bench_event_make(&padded, i, &event);
+        const size_t plain_bytes = wr_bench_event_format(&plain, &event, before);
+        const size_t bytes = wr_bench_event_format(&padded, &event, text);
+        CHECK(bytes == plain_bytes + 21 + strlen(",\"pad\":\"\""));
+        CHECK(memcmp(text, before, plain_bytes - 1) == 0);
+        CHECK(wr_bench_row_text(text, bytes, "pad", pad[i % 2], sizeof(pad[0])) == 0);
+        CHECK(strlen(pad[i % 2]) == 21 && (i == 0 || strcmp(pad[0], pad[1]) != 0));
+    }
 }
 
 int main(void)
@@ -179,5 +228,7 @@ int main(void)
     disorder_keeps_to_its_shares();
     rows_are_read_in_every_spelling();
     windows_expect_what_was_sent();
+    repeated_rows_count_once();
+    pads_make_events_longer();
     return failed > 0;
 }

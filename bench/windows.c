@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GROUPS = WR_BENCH_TYPES * WR_BENCH_COUNTRIES, ARRIVALS_PER_WINDOW = 3 * GROUPS };
+
 /* The first event whose intended time is not before us: the inverse of the intended time. */
 static uint64_t first_event_at(const struct wr_bench_shape *shape, int64_t us)
 {
@@ -66,12 +68,70 @@ int wr_bench_windows_init(struct wr_bench_windows *windows)
     if (windows->windows == NULL || windows->latencies_us == NULL) {
         return -1;
     }
+    if (windows->repeats) {
+        windows->rows_first = calloc((windows->count + 1) * GROUPS, sizeof(*windows->rows_first));
+        windows->arrival_capacity = ARRIVALS_PER_WINDOW * (windows->count + 1);
+        windows->arrivals = calloc(windows->arrival_capacity, sizeof(*windows->arrivals));
+        if (windows->rows_first == NULL || windows->arrivals == NULL) {
+            return -1;
+        }
+    }
     expect_events(windows);
     return 0;
 }
 
+static int index_of(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void note_arrival(struct wr_bench_windows *windows, int64_t end_ms, int64_t sent_ms,
+                         int64_t received_us)
+{
+    struct wr_bench_arrival *last =
+        windows->arrival_count > 0 ? &windows->arrivals[windows->arrival_count - 1] : NULL;
+    if (last != NULL && last->end_ms == end_ms && last->sent_ms == sent_ms &&
+        last->received_us == received_us) {
+        last->rows++;
+    } else if (windows->arrival_count < windows->arrival_capacity) {
+        windows->arrivals[windows->arrival_count++] =
+            (struct wr_bench_arrival){received_us, sent_ms, end_ms, 1};
+    }
+}
+
+/* Whether the row came before; then it has to be the same. -1: it does not name its group. */
+static int is_repeated(struct wr_bench_windows *windows, size_t index, const char *row,
+                       size_t bytes, uint64_t events, uint64_t cents)
+{
+    char type[32];
+    char country[32];
+    if (wr_bench_row_text(row, bytes, "type", type, sizeof(type)) != 0 ||
+        wr_bench_row_text(row, bytes, "country", country, sizeof(country)) != 0) {
+        return -1;
+    }
+    const int t = index_of(wr_bench_types, WR_BENCH_TYPES, type);
+    const int c = index_of(wr_bench_countries, WR_BENCH_COUNTRIES, country);
+    if (t < 0 || c < 0) {
+        return -1;
+    }
+    struct wr_bench_group *first =
+        &windows->rows_first[index * GROUPS + (size_t)(t * WR_BENCH_COUNTRIES + c)];
+    if (first->events == 0) { /* no result counts nothing */
+        *first = (struct wr_bench_group){events, cents};
+        return 0;
+    }
+    windows->rows_repeated++;
+    windows->rows_changed += first->events != events || first->amount_cents != cents;
+    return 1;
+}
+
 void wr_bench_windows_take(struct wr_bench_windows *windows, const char *row, size_t bytes,
-                           int64_t received_us)
+                           int64_t sent_ms, int64_t received_us)
 {
     int64_t end_us = 0;
     double events = 0;
@@ -91,6 +151,15 @@ void wr_bench_windows_take(struct wr_bench_windows *windows, const char *row, si
     }
     if (index >= (int64_t)windows->count) {
         return; /* a window that only the end of the pipeline closes */
+    }
+    if (windows->repeats) {
+        const int repeated = is_repeated(windows, (size_t)index, row, bytes, (uint64_t)events,
+                                         (uint64_t)llround(revenue * 100));
+        windows->rows_unread += repeated < 0;
+        note_arrival(windows, end_ms, sent_ms, received_us);
+        if (repeated != 0) {
+            return;
+        }
     }
     struct wr_bench_window *window = &windows->windows[index];
     window->rows++;
@@ -131,6 +200,10 @@ void wr_bench_windows_deinit(struct wr_bench_windows *windows)
 {
     free(windows->windows);
     free(windows->latencies_us);
+    free(windows->rows_first);
+    free(windows->arrivals);
     windows->windows = NULL;
     windows->latencies_us = NULL;
+    windows->rows_first = NULL;
+    windows->arrivals = NULL;
 }

@@ -46,7 +46,11 @@ def check(directory):
     database.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet("
                      f"{quoted(directory + '/**/*.parquet')}, hive_partitioning = false)")
     kind = database.execute("SELECT typeof(ts) FROM events LIMIT 1").fetchone()
-    ts_ms = "ts" if kind and kind[0] == "BIGINT" else "epoch_ms(ts)"
+    print(json.dumps(sums(database, "ts" if kind and kind[0] == "BIGINT" else "epoch_ms(ts)")))
+
+
+def sums(database, ts_ms):
+    """Of the relation `events`."""
     total = database.execute(
         "SELECT count(*), sum(round(amount * 100)::BIGINT)::BIGINT, sum(user_id)::BIGINT, "
         "sum(split_part(page, '/', 4)::BIGINT)::BIGINT, sum(length(device))::BIGINT, "
@@ -60,7 +64,7 @@ def check(directory):
     found = dict(zip(names, total))
     found["event_id_xor"] = f"{found['event_id_xor'] or 0:016x}"
     found["groups"] = sorted(groups)
-    print(json.dumps(found))
+    return found
 
 
 def main():
@@ -72,4 +76,5 @@ def main():
         sys.exit(__doc__)
 
 
-main()
+if __name__ == "__main__":
+    main()
