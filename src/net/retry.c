@@ -3,6 +3,9 @@
 
 #include <curl/curl.h>
 
+/* MinIO asks for a minute while it starts, which takes it a second or two. */
+#define AT_LEAST_MOST_MS 5000u
+
 void wr_retry_init(struct wr_retry *retry, uint32_t attempts_max, uint32_t first_ms,
                    uint32_t longest_ms, uint64_t seed)
 {
@@ -30,8 +33,8 @@ bool wr_retry_next(struct wr_retry *retry, uint32_t at_least_ms, uint32_t *wait_
         wait = retry->longest_ms;
     }
     wait = wait / 2 + wr_rand_below(&retry->rand, wait / 2 + 1);
-    if (at_least_ms > 60000) {
-        at_least_ms = 60000;
+    if (at_least_ms > AT_LEAST_MOST_MS) {
+        at_least_ms = AT_LEAST_MOST_MS;
     }
     *wait_ms = (uint32_t)(wait > at_least_ms ? wait : at_least_ms);
     return true;
