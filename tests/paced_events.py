@@ -7,6 +7,7 @@ As a program it is the producer: sends until its standard input ends, then print
 outage of the broker neither loses nor doubles an event.
 """
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -83,10 +84,13 @@ class Oracle:
 
 
 class Feed:
-    """The producer as a process of its own.  with Feed(kafka, topic, rate) as feed: ...; n = feed.end()"""
+    """The producer as a process of its own.  with Feed(brokers, topic, rate) as feed: ...; n = feed.end()
 
-    def __init__(self, brokers, topic, rate):
-        self.command = [sys.executable, str(pathlib.Path(__file__).resolve()), brokers, topic, str(rate)]
+    more: properties of librdkafka."""
+
+    def __init__(self, brokers, topic, rate, **more):
+        settings = json.dumps({"bootstrap.servers": brokers, **{name.replace("_", "."): value for name, value in more.items()}})
+        self.command = [sys.executable, str(pathlib.Path(__file__).resolve()), settings, topic, str(rate)]
         self.process, self.sent = None, None
 
     def __enter__(self):
@@ -116,11 +120,11 @@ def wait_for_end(seconds):
     return bool(select.select([0], [], [], max(seconds, 0))[0])
 
 
-def main(brokers, topic, rate):
+def main(settings, topic, rate):
     from confluent_kafka import Producer
 
     failures = []
-    producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4",
+    producer = Producer({**json.loads(settings), "enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4",
                          "queue.buffering.max.messages": 2_000_000, "message.timeout.ms": 120_000, "log_level": 0,
                          "on_delivery": lambda error, _: failures.append(error) if error is not None else None})
     started, i, ended = time.monotonic(), 0, False
