@@ -411,8 +411,8 @@ static void show_text(struct survey *v, const struct wr_plan_sink *sink,
     if (letter->field.data != NULL) {
         put_text("field", letter->field);
     }
-    if (letter->sink.data != NULL) {
-        put_text("sink", letter->sink);
+    if (letter->sinks.data != NULL) {
+        put_text("sinks", letter->sinks);
     }
     if (letter->key.data != NULL) {
         put_text("key", letter->key);

@@ -13,6 +13,7 @@ struct wr_letter_scratch {
     json_t *root;
     struct wr_buf value; /* decoded base64 */
     char *headers;
+    char *sinks;
 };
 
 struct wr_letter_scratch *wr_letter_scratch_create(void)
@@ -24,8 +25,10 @@ static void scratch_clear(struct wr_letter_scratch *scratch)
 {
     json_decref(scratch->root);
     free(scratch->headers);
+    free(scratch->sinks);
     scratch->root = NULL;
     scratch->headers = NULL;
+    scratch->sinks = NULL;
     scratch->value.bytes = 0;
 }
 
@@ -64,9 +67,14 @@ static bool take_value(struct wr_letter_scratch *scratch, struct wr_letter *lett
     return true;
 }
 
-static void take_headers(struct wr_letter_scratch *scratch, struct wr_letter *letter)
+static void take_json(struct wr_letter_scratch *scratch, struct wr_letter *letter)
 {
     const json_t *headers = json_object_get(scratch->root, "_headers");
+    const json_t *sinks = json_object_get(scratch->root, "_sinks"); /* letters of earlier versions have none */
+    if (json_is_array(sinks)) {
+        scratch->sinks = json_dumps(sinks, JSON_COMPACT);
+        letter->sinks = wr_slice_of(scratch->sinks);
+    }
     if (json_is_string(headers)) {
         letter->headers = text_of(scratch->root, "_headers");
     } else if (json_is_object(headers) || json_is_array(headers)) {
@@ -88,7 +96,6 @@ static bool take_letter(struct wr_letter_scratch *scratch, struct wr_letter *let
     letter->split = text_of(root, "_split");
     letter->key = text_of(root, "_key");
     letter->field = text_of(root, "_field");
-    letter->sink = text_of(root, "_sink");
     letter->origin_position = json_is_integer(position) ? json_integer_value(position) : 0;
     letter->timestamp_us = WR_RECORD_NO_TIME;
     if (timestamp.data != NULL && !wr_text_parse_timestamp(timestamp, &letter->timestamp_us)) {
@@ -96,7 +103,7 @@ static bool take_letter(struct wr_letter_scratch *scratch, struct wr_letter *let
     }
     /* A message without a value still has the key or the topic's time; rows of generators have a time only. */
     letter->has_payload = letter->value.data != NULL || letter->key.data != NULL;
-    take_headers(scratch, letter);
+    take_json(scratch, letter);
     return true;
 }
 

@@ -32,7 +32,7 @@ struct wr_letter {
     struct wr_slice value;   /* the raw payload */
     struct wr_slice error;
     struct wr_slice field;
-    struct wr_slice sink; /* the one that has not had the record; NULL: none has */
+    struct wr_slice sinks; /* JSON: the names of those that have not had the record; NULL: none has */
     bool base64;          /* it was so in the letter */
     bool has_payload;     /* false: the source makes rows itself; there is nothing to decode again */
     int64_t origin_position;

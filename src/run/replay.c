@@ -10,6 +10,7 @@
 #include "run/report.h"
 #include "run/sink_worker.h"
 #include "source/source_gate.h"
+#include <jansson.h>
 
 /* Payloads of one poll: as much as a read buffer holds. */
 #define POLL_BYTES (1u << 20)
@@ -50,6 +51,7 @@ struct letter_records {
     struct wr_records base; /* first: release gets it */
     struct wr_arena arena;
     struct wr_replay_origin origin;
+    struct wr_slice sinks; /* as the letters have it */
     int64_t *positions; /* in the split that they came from */
     struct wr_slice *headers;
     struct wr_record items[];
@@ -435,15 +437,25 @@ static void take_topic(struct wr_source *s, const char *split, struct wr_replay_
     }
 }
 
-static uint32_t sink_of(const struct wr_replay *replay, struct wr_slice name)
+/* Which sinks of the plan a letter's list names; failing may be NULL. Returns how many. */
+static uint32_t failing_sinks(const struct wr_replay *replay, struct wr_slice list, bool *failing)
 {
     const struct wr_plan *plan = replay->pipeline->plan;
+    json_t *names = json_loadb(list.data, list.bytes, 0, NULL);
+    uint32_t count = 0;
     for (uint32_t k = 0; k < plan->sink_count; k++) {
-        if (wr_slice_is(name, plan->sinks[k].name)) {
-            return k;
+        bool named = false;
+        for (size_t i = 0; i < json_array_size(names); i++) {
+            const char *name = json_string_value(json_array_get(names, i));
+            named = named || (name != NULL && strcmp(name, plan->sinks[k].name) == 0);
+        }
+        count += named;
+        if (failing != NULL) {
+            failing[k] = named;
         }
     }
-    return UINT32_MAX;
+    json_decref(names);
+    return count;
 }
 
 static void count(_Atomic uint64_t *counter)
@@ -466,7 +478,7 @@ static bool is_wanted(struct wr_reader *r, const struct part *part)
         return false;
     }
     if (!wr_letter_replayable(letter) || letter->split.bytes > NAME_BYTES_MAX ||
-        (letter->sink.data != NULL && sink_of(replay, letter->sink) == UINT32_MAX)) {
+        (letter->sinks.data != NULL && failing_sinks(replay, letter->sinks, NULL) == 0)) {
         count(&r->source->replay->impossible);
         return false;
     }
@@ -523,16 +535,20 @@ static struct letter_records *begin_records(struct wr_reader *r)
     into->positions = WR_ARENA_ARRAY(&into->arena, int64_t, rows);
     into->headers = WR_ARENA_ARRAY(&into->arena, struct wr_slice, rows);
     into->origin.split = copy(&into->arena, r->letter.split);
-    into->origin.sink = r->letter.sink.data != NULL ? sink_of(s->replay, r->letter.sink) : UINT32_MAX;
+    into->sinks = (struct wr_slice){ copy(&into->arena, r->letter.sinks), r->letter.sinks.bytes };
+    if (into->sinks.data != NULL) {
+        bool *failing = WR_ARENA_ARRAY(&into->arena, bool, s->replay->pipeline->plan->sink_count + 1);
+        (void)failing_sinks(s->replay, into->sinks, failing);
+        into->origin.failing = failing;
+    }
     take_topic(s, into->origin.split, &into->origin);
     return into;
 }
 
 static bool belongs(const struct wr_reader *r, const struct letter_records *into)
 {
-    const uint32_t sink =
-        r->letter.sink.data != NULL ? sink_of(r->source->replay, r->letter.sink) : UINT32_MAX;
-    return wr_slice_is(r->letter.split, into->origin.split) && sink == into->origin.sink;
+    return wr_slice_is(r->letter.split, into->origin.split) &&
+           wr_slice_equal(r->letter.sinks, into->sinks);
 }
 
 /* ---- CSV: a file's first line names its columns ---- */

@@ -54,9 +54,9 @@ struct wr_replay_origin {
     const char *topic; /* lives as long as the source; NULL: none */
     int32_t partition; /* -1: none */
     int64_t position;
-    uint32_t sink;     /* only this sink has not had it; UINT32_MAX: none has */
+    const bool *failing; /* per sink of the plan: those that have not had it; NULL: none has */
 };
-/* Of records that a replay's reader gave: split, topic, partition and sink are the same for all of them. @thread worker */
+/* Of records that a replay's reader gave: split, topic, partition and failing are the same for all of them. @thread worker */
 void wr_replay_origin_of(const struct wr_records *records, uint32_t index,
                          struct wr_replay_origin *origin);
 

@@ -338,10 +338,10 @@ void wr_report_end(const struct wr_pipeline *p, bool ok)
     }
     wr_report_stats(p, true);
     if (!p->config.quiet && atomic_load_explicit(&p->ready, memory_order_relaxed)) {
-        summarize(p, ok);
-    }
-}
         if (p->config.replay != NULL) {
             wr_replay_report(p->config.replay, p, ok);
             return;
         }
+        summarize(p, ok);
+    }
+}

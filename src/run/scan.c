@@ -219,13 +219,13 @@ static void origin_of(const struct wr_scan *scan, const struct wr_batch *batch, 
         origin->position = batch->records->items[row].position;
         origin->timestamp_us = batch->records->items[row].timestamp_us;
     }
-}
     if (batch->records != NULL && scan->pipeline->config.replay != NULL) { /* where it was read first */
         struct wr_replay_origin first;
         wr_replay_origin_of(batch->records, row, &first);
         origin->split_name = first.split;
         origin->position = first.position;
     }
+}
 
 /* A side sink that has had its row of the first time. */
 static bool side_has(const struct wr_scan *scan, const struct wr_batch *batch, uint32_t sink,
@@ -236,10 +236,11 @@ static bool side_has(const struct wr_scan *scan, const struct wr_batch *batch, u
 }
 
 void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
-                         const char *message, const char *field)
+                         const char *failing, const char *message, const char *field)
 {
     struct wr_side_origin origin;
     origin_of(scan, batch, row, &origin);
+    origin.failing = failing;
     if (scan->plan->on_error == WR_ON_ERROR_SINK &&
         side_has(scan, batch, scan->plan->error_sink, origin.position)) {
         return;
@@ -263,16 +264,21 @@ void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uin
     }
 }
 
-/* A row that no query sees: counted for each sink of the source. */
+/* A row that no query sees: counted for each sink of the source. A letter that is replayed for some sinks alone stays one for them. */
 static void refuse(struct wr_scan *scan, struct wr_scan_split *split, const struct wr_batch *batch,
                    uint32_t row, const char *message, const char *field)
 {
     for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
         if (split->ledger[k] != NULL && !scan->muted[k]) {
             split->ledger[k]->dead_lettered++;
+            if (scan->letter_muted) {
+                wr_scan_dead_letter(scan, batch, row, scan->pipeline->plan->sinks[k].name, message, field);
+            }
         }
     }
-    wr_scan_dead_letter(scan, batch, row, message, field);
+    if (!scan->letter_muted) {
+        wr_scan_dead_letter(scan, batch, row, NULL, message, field);
+    }
 }
 
 /* ---- late rows ---- */
@@ -449,7 +455,6 @@ static void track_watermark(struct wr_scan *scan, struct wr_scan_split *split,
         }
         delay = 0;
     }
-    const int64_t *mark = result.values;
     if (scan->pipeline->config.replay != NULL) { /* replay.h: it never moves */
         for (uint32_t i = 0; i < batch->rows; i++) {
             batch->wm_storage[i] = split->watermark_us;
@@ -457,6 +462,7 @@ static void track_watermark(struct wr_scan *scan, struct wr_scan_split *split,
         batch->origin.wm_before = batch->wm_storage;
         return;
     }
+    const int64_t *mark = result.values;
     int64_t high = split->watermark_us;
     int64_t newest = split->max_event_us;
     if (batch->sel == NULL && result.validity == NULL) {
@@ -604,7 +610,6 @@ static void set_header(struct wr_scan *scan, const struct wr_poll *poll)
     scan->header_split = UINT32_MAX;
 }
 
-static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
 /* A dead letter that is replayed tells the topic, partition and offset that its record had. */
 static void fill_first_metadata(const struct wr_scan *scan, struct wr_batch *batch,
                                 const struct wr_records *records)
@@ -619,6 +624,7 @@ static void fill_first_metadata(const struct wr_scan *scan, struct wr_batch *bat
     }
 }
 
+static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
                            struct wr_batch *batch, struct wr_records *records, struct wr_time now)
 {
     batch->records = records; /* takes the poll's reference */
@@ -810,22 +816,30 @@ static void replay_rows(struct wr_scan *scan, struct wr_scan_split *split, struc
     wr_batch_release(batch);
 }
 
-/* One poll's rows. Takes the ready batch. */
-/* A record that failed for one sink alone: the others have had it. */
-static bool mute_for_letter(struct wr_scan *scan, const struct wr_records *records)
+/* Records that failed for some sinks alone: the others have had them. */
+static void mute_for_letters(struct wr_scan *scan, const struct wr_records *records)
 {
     struct wr_replay_origin first;
     wr_replay_origin_of(records, 0, &first);
-    if (first.sink == UINT32_MAX) {
-        return false;
+    if (first.failing != NULL) {
+        for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
+            scan->muted[k] = !first.failing[k];
+        }
+        wr_exec_mute(scan->worker->exec, scan->muted);
+        scan->letter_muted = true;
     }
-    for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
-        scan->muted[k] = k != first.sink;
-    }
-    wr_exec_mute(scan->worker->exec, scan->muted);
-    return true;
 }
 
+static void unmute(struct wr_scan *scan)
+{
+    if (scan->letter_muted) {
+        wr_exec_mute(scan->worker->exec, NULL);
+        memset(scan->muted, 0, scan->pipeline->plan->sink_count * sizeof *scan->muted);
+        scan->letter_muted = false;
+    }
+}
+
+/* One poll's rows. Takes the ready batch. */
 static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
 {
     struct wr_scan_split *split = split_at(scan, poll->split);
@@ -846,8 +860,10 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
         replay_rows(scan, split, batch, poll->records, rows, now);
         return rows;
     }
+    if (scan->pipeline->config.replay != NULL) {
+        mute_for_letters(scan, poll->records);
+    }
     count_read(scan, split, rows);
-    const bool muted = scan->pipeline->config.replay != NULL && mute_for_letter(scan, poll->records);
     if (poll->records == NULL) {
         push(scan, split, batch, now);
         return rows;
@@ -863,11 +879,8 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
         batch->records = NULL;
     }
     wr_batch_release(batch);
+    unmute(scan);
     return rows;
-    if (muted) {
-        wr_exec_mute(scan->worker->exec, NULL);
-        memset(scan->muted, 0, scan->pipeline->plan->sink_count * sizeof *scan->muted);
-    }
 }
 
 static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
@@ -885,10 +898,10 @@ static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struc
     case WR_POLL_SPLIT_ENDED:
     case WR_POLL_SPLIT_REVOKED:
         split_at(scan, poll->split)->state = WR_SPLIT_ENDED;
-        replay_broken(scan, split_at(scan, poll->split));
         if (poll->next_position > split_at(scan, poll->split)->next_position) {
             split_at(scan, poll->split)->next_position = poll->next_position;
         }
+        replay_broken(scan, split_at(scan, poll->split));
         break;
     case WR_POLL_FINISHED: scan->finished = true; break;
     case WR_POLL_NOTHING:

@@ -74,6 +74,7 @@ struct wr_scan {
     struct wr_seen_key *seen_keys; /* scratch */
     struct wr_buf seen_log;
     bool *muted;     /* per sink of the plan: of the batch at hand, while a split replays */
+    bool letter_muted; /* so, because dead letters are replayed for the other sinks alone */
     bool feeds_rows; /* some sink takes rows as they are: batches outlive the push */
     bool finished;
     struct wr_source_counters *counters; /* the worker's */
@@ -97,9 +98,9 @@ int64_t wr_scan_deadline_ns(const struct wr_scan *scan);
 /* Adds the splits' positions and watermarks to the cut of an epoch, and what deduplication has newly seen to the worker's snapshot. */
 void wr_scan_cut(struct wr_scan *scan, struct wr_epoch_cut *cut);
 
-/* A row of one of this source's batches that an operator refused or found late. */
+/* A row of one of this source's batches that an operator refused or found late. failing: the sink that it failed for; NULL: all. */
 void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
-                         const char *message, const char *field);
+                         const char *failing, const char *message, const char *field);
 void wr_scan_late(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row, uint32_t sink,
                   int64_t lateness_us);
 

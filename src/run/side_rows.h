@@ -3,7 +3,8 @@
  * Ownership: the builder owns its pools and unfinished batches; finished ones go through give(). Texts are copied, so that a
  * dead letter never pins a fetch buffer.
  * Threads: one worker.
- * Invariant (1): each call makes exactly one row; rows leave with the next flush, before any barrier.
+ * Invariant (1): each call makes exactly one row, but that dead letters of one record and one error, which come one after the other for
+ * several sinks, are one row that names them all; rows leave with the next flush, before any barrier.
  */
 #ifndef WR_RUN_SIDE_ROWS_H
 #define WR_RUN_SIDE_ROWS_H
@@ -30,6 +31,7 @@ struct wr_side_origin {
     const struct wr_records *records; /* for key, value, headers; NULL where there are none */
     uint32_t record;
     int64_t ingest_us;
+    const char *failing; /* dead letters: the sink that it failed for, the others have had the record; NULL: none has had it */
 };
 
 /* value: the raw payload (records' own when records is set and value.data is NULL). */

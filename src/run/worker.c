@@ -102,7 +102,8 @@ static void host_fault(void *ctx, uint32_t sink, const struct wr_batch *batch, u
         while (root->parent != NULL) {
             root = root->parent;
         }
-        wr_scan_dead_letter(&w->scans[batch->origin.source], root, row, message, field);
+        wr_scan_dead_letter(&w->scans[batch->origin.source], root, row,
+                            w->pipeline->plan->sinks[sink].name, message, field);
         return;
     }
     wr_pipeline_result_fault(w->pipeline, w->side, sink, message, field, (struct wr_slice){ 0 });

@@ -186,10 +186,12 @@ static void error_schema(struct wr_binder *binder, struct wr_schema *schema)
         {"_key", WR_TYPE_TEXT},       {"_headers", WR_TYPE_JSON},
         {"_value", WR_TYPE_TEXT},     {"_encoding", WR_TYPE_TEXT},
         {"_error", WR_TYPE_TEXT},     {"_field", WR_TYPE_TEXT},
+        {"_sinks", WR_TYPE_JSON},
     };
+    const size_t count = sizeof fields / sizeof fields[0];
     schema->count = 0;
-    schema->fields = WR_ARENA_ARRAY(binder->arena, struct wr_field, 10);
-    for (size_t i = 0; i < 10; i++) {
+    schema->fields = WR_ARENA_ARRAY(binder->arena, struct wr_field, count);
+    for (size_t i = 0; i < count; i++) {
         add_field(schema, fields[i].name, wr_type_of(fields[i].type), false);
     }
 }
