@@ -52,6 +52,8 @@ static ssize_t call(struct wr_io_op *op)
         return pwrite(op->fd, op->buffer, op->bytes, op->offset);
     case WR_IO_FSYNC:
         return fdatasync(op->fd);
+    case WR_IO_FSYNC_ALL:
+        return fsync(op->fd);
     case WR_IO_POLL:
         break;
     }

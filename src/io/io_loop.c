@@ -170,34 +170,39 @@ uint32_t wr_io_turn(struct wr_io *io, int64_t timeout_ns)
     return dispatch(io);
 }
 
+void wr_io_wait(struct wr_io *io, const uint32_t *under_way, uint32_t at_most)
+{
+    io->woken = false;
+    do {
+        wr_io_turn(io, *under_way > at_most ? -1 : 0);
+    } while (*under_way > at_most);
+    /* A wake-up that came meanwhile was meant for the caller's own wait: hand it on. */
+    if (io->woken) {
+        atomic_store(&io->wake_state, WAKE_NOTIFIED);
+    }
+}
+
 struct run_wait {
     void (*done)(struct wr_io_op *op);
     void *ctx;
-    bool finished;
+    uint32_t under_way;
 };
 
 static void run_done(struct wr_io_op *op)
 {
     struct run_wait *wait = op->ctx;
-    wait->finished = true;
+    wait->under_way = 0;
     op->done = wait->done;
     op->ctx = wait->ctx;
 }
 
 int32_t wr_io_run(struct wr_io *io, struct wr_io_op *op)
 {
-    struct run_wait wait = { .done = op->done, .ctx = op->ctx };
+    struct run_wait wait = { .done = op->done, .ctx = op->ctx, .under_way = 1 };
     op->done = run_done;
     op->ctx = &wait;
-    io->woken = false;
     wr_io_submit(io, op);
-    while (!wait.finished) {
-        wr_io_turn(io, -1);
-    }
-    /* A wake-up that came meanwhile was meant for the caller's own wait: hand it on. */
-    if (io->woken) {
-        atomic_store(&io->wake_state, WAKE_NOTIFIED);
-    }
+    wr_io_wait(io, &wait.under_way, 0);
     const int32_t result = op->result;
     if (op->done != NULL) {
         op->done(op);

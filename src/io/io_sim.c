@@ -82,7 +82,7 @@ static bool complete(struct sim *s, uint32_t index)
         wr_io_complete_started(&s->io, op, -ECANCELED);
         return true;
     }
-    if (op->kind != WR_IO_FSYNC && wr_io_ready(op) == 0) {
+    if (op->kind != WR_IO_FSYNC && op->kind != WR_IO_FSYNC_ALL && wr_io_ready(op) == 0) {
         return false; /* asked again in each turn */
     }
     const int32_t result = execute(s, op);

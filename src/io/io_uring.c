@@ -98,6 +98,8 @@ static void prepare(struct io_uring_sqe *sqe, struct wr_io_op *op)
         io_uring_prep_write(sqe, op->fd, op->buffer, op->bytes, (__u64)op->offset);
     } else if (op->kind == WR_IO_FSYNC) {
         io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+    } else if (op->kind == WR_IO_FSYNC_ALL) {
+        io_uring_prep_fsync(sqe, op->fd, 0);
     } else {
         io_uring_prep_poll_add(sqe, op->fd, POLLIN);
     }
@@ -156,7 +158,8 @@ static bool try_again(struct uring *u, struct wr_io_op *op, int32_t result)
 {
     const bool polled = (op->result & OP_POLLING) != 0;
     const bool again = polled ? result >= 0
-                              : result == -EAGAIN && op->kind != WR_IO_FSYNC;
+                              : result == -EAGAIN && op->kind != WR_IO_FSYNC &&
+                                    op->kind != WR_IO_FSYNC_ALL;
     if (!again || (op->result & OP_CANCEL_ASKED)) {
         return false;
     }

@@ -24,6 +24,7 @@ enum wr_io_kind {
     WR_IO_READ,   /* pread(fd, buffer, bytes, offset); offset -1: the file's own position (pipes) */
     WR_IO_WRITE,  /* pwrite likewise */
     WR_IO_FSYNC,  /* fdatasync(fd) */
+    WR_IO_FSYNC_ALL, /* fsync(fd): directories, whose names fdatasync need not keep */
     WR_IO_POLL,   /* fd readable, once; result = poll mask */
 };
 
@@ -72,6 +73,10 @@ uint32_t wr_io_turn(struct wr_io *io, int64_t timeout_ns);
  * result; done() is called too where there is one, and a wake-up that came meanwhile ends the next
  * wr_io_turn. */
 int32_t wr_io_run(struct wr_io *io, struct wr_io_op *op);
+
+/* Starts what is queued and turns until *under_way, which the done() of the caller's own ops counts
+ * down, is at most that: for threads that may wait. Wake-ups as with wr_io_run. */
+void wr_io_wait(struct wr_io *io, const uint32_t *under_way, uint32_t at_most);
 
 /* Makes the owner's current or next wr_io_turn return. Cheap when it is not asleep (an atomic flag
  * guards the eventfd write). Async-signal-safe. @thread any */

@@ -141,7 +141,9 @@ static void abandon_file(struct wr_parquet_file *f)
         if (f->upload != NULL) {
             wr_upload_keep(f->upload);
         }
-    } else if (f->files->way.at_once && f->durable) {
+    } else if (f->files->way.at_once && f->begun) {
+        wr_upload_close(f->upload); /* nothing of it comes after the deletion */
+        f->upload = NULL;
         (void)!wr_store_delete(f->files->store, f->key, &ignored);
     }
     free_file(f);
@@ -276,54 +278,56 @@ static wr_status finish(struct wr_parquet_file *f, struct wr_error *err)
     return WR_OK;
 }
 
-static wr_status send_upload(struct wr_parquet_file *f, struct wr_error *err)
+/* Gives what waits to the store, without waiting for what comes of it. May be repeated after a
+ * failure. */
+static wr_status begin(struct wr_parquet_file *f, struct wr_error *err)
 {
     if (f->upload == NULL) {
         WR_TRY(wr_upload_open(&f->upload, f->files->store, f->key, err));
+        if (f->files->way.at_once) {
+            wr_upload_direct(f->upload); /* the name is ours alone */
+        }
     }
     if (f->out.bytes > 0) {
         WR_TRY(wr_upload_write(f->upload, f->out.data, f->out.bytes, err));
         wr_buf_deinit(&f->out); /* thousands of files must not each keep a buffer */
     }
-    if (f->finished && !f->prepared) {
-        WR_TRY(wr_upload_prepare(f->upload, err));
-        f->prepared = true;
-    }
-    if (f->prepared && f->files->way.at_once) {
-        WR_TRY(wr_upload_publish(f->upload, err));
-        wr_upload_close(f->upload);
-        f->upload = NULL;
-    }
-    return WR_OK;
-}
-
-/* Sends what waits; FINISHED -> DURABLE. May be repeated after a failure. */
-static wr_status send(struct wr_parquet_file *f, struct wr_error *err)
-{
-    if (f->durable) {
-        return WR_OK;
-    }
-    if (f->files->way.at_once && f->finished && f->upload == NULL) {
-        WR_TRY(wr_store_put(f->files->store, f->key, f->out.data, f->out.bytes, WR_PUT_ALWAYS,
-                            err)); /* one request; the name is ours alone */
-        wr_buf_deinit(&f->out);
-    } else {
-        WR_TRY(send_upload(f, err));
-    }
     if (f->finished) {
-        f->durable = true;
-        f->modified_ms = wr_clock_now().wall_us / 1000;
+        f->begun = true;
+        wr_upload_prepare_begin(f->upload);
     }
     return WR_OK;
 }
 
-static wr_status send_pending(struct wr_parquet_files *files, struct wr_error *err)
+/* FINISHED -> BEGUN, and pieces of files that are still open. */
+static wr_status begin_pending(struct wr_parquet_files *files, struct wr_error *err)
 {
     while (files->pending != NULL) {
         struct wr_parquet_file *f = files->pending;
-        WR_TRY(send(f, err));
+        WR_TRY(begin(f, err));
         files->pending = f->next_pending;
         f->pending = false;
+        if (f->begun) {
+            f->next_pending = files->begun;
+            files->begun = f;
+        }
+    }
+    return WR_OK;
+}
+
+/* BEGUN -> DURABLE. May be repeated after a failure. */
+static wr_status settle_begun(struct wr_parquet_files *files, struct wr_error *err)
+{
+    while (files->begun != NULL) {
+        struct wr_parquet_file *f = files->begun;
+        WR_TRY(wr_upload_prepare(f->upload, err));
+        files->begun = f->next_pending;
+        f->durable = true;
+        f->modified_ms = wr_clock_now().wall_us / 1000;
+        if (files->way.at_once) {
+            wr_upload_close(f->upload);
+            f->upload = NULL;
+        }
     }
     return WR_OK;
 }
@@ -353,9 +357,9 @@ static wr_status squeeze(struct wr_parquet_files *files, struct wr_error *err)
         } else if (f->out.bytes > 0) {
             mark_pending(f);
         }
-        WR_TRY(send_pending(files, err));
+        WR_TRY(begin_pending(files, err));
     }
-    return WR_OK;
+    return settle_begun(files, err);
 }
 
 static void warn_partitions(struct wr_parquet_files *files)
@@ -463,7 +467,7 @@ wr_status wr_parquet_files_write(struct wr_parquet_files *files, const struct wr
     if (wr_batch_live(batch) == 0) {
         return WR_OK;
     }
-    WR_TRY(send_pending(files, err)); /* (1) */
+    WR_TRY(begin_pending(files, err)); /* (1) */
     WR_TRY(squeeze(files, err));
     return take_rows(files, batch, err);
 }
@@ -475,9 +479,10 @@ wr_status wr_parquet_files_prepare(struct wr_parquet_files *files, uint64_t epoc
 {
     while (files->open_count > 0) {
         WR_TRY(finish(files->open[files->open_count - 1], err));
-        WR_TRY(send_pending(files, err));
+        WR_TRY(begin_pending(files, err));
     }
-    WR_TRY(send_pending(files, err));
+    WR_TRY(begin_pending(files, err));
+    WR_TRY(settle_begun(files, err));
     for (struct wr_parquet_file *f = files->done_first; f != NULL; f = f->next) {
         wr_assert(f->durable);
         f->epoch = f->epoch == 0 ? epoch : f->epoch;

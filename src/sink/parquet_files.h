@@ -8,8 +8,12 @@
  *
  *   OPEN      takes rows                           [write]
  *   FINISHED  has its footer; bytes still to send  [finish]  when full, squeezed out, or prepare
- *   DURABLE   the store has it                     [send]    at the next write, or prepare
+ *   BEGUN     the store works at it                [begin]   at the next write, or prepare
+ *   DURABLE   the store has it                     [settle]  likewise, after all others were begun
  *   (gone)    its sink published it                [drop]
+ *
+ * All files that wait are begun before the first is waited for: an epoch of thousands of partitions
+ * takes the store's time once, not thousands of times.
  *
  * Names: part-OWNER-SINK-LANE-EPOCH-N.zstd.parquet: SINK is a hash of the sink's name (two sinks
  * may share a directory, and each clears up only after itself), EPOCH the earliest that the file
@@ -61,7 +65,7 @@ struct wr_parquet_files_way {
 
 struct wr_parquet_file {
     struct wr_parquet_file *next; /* done */
-    struct wr_parquet_file *next_pending;
+    struct wr_parquet_file *next_pending; /* pending, or begun */
     struct wr_parquet_files *files;
     struct wr_hive_partition *partition; /* while open; NULL: the only one */
     struct wr_parquet_writer *parquet;   /* while open */
@@ -78,7 +82,7 @@ struct wr_parquet_file {
     uint32_t index;   /* in files->open */
     bool pending;
     bool finished;
-    bool prepared; /* the upload is */
+    bool begun; /* all bytes are the upload's */
     bool durable;
 };
 
@@ -101,6 +105,7 @@ struct wr_parquet_files {
     uint32_t open_capacity;
     struct wr_parquet_file *single;  /* without partitions: the open file */
     struct wr_parquet_file *pending; /* has something to send */
+    struct wr_parquet_file *begun;   /* to be settled */
     struct wr_parquet_file *done_first;
     struct wr_parquet_file *done_last;
     uint64_t held;

@@ -219,7 +219,7 @@ static char *spool_path_of(const char *path, const char *owner)
 
 static wr_status open_target(struct wr_writer *w, struct wr_error *err)
 {
-    int error = wr_file_make_parents(w->path);
+    int error = wr_file_make_parents(w->path, true);
     if (error != 0) {
         return wr_file_fail(err, WR_CLASS_FATAL, error, "create the directory of", w->path);
     }

@@ -124,7 +124,10 @@ static wr_status parquet_publish(struct wr_writer *w, uint64_t epoch,
                                  const struct wr_receipt *receipts, uint32_t receipt_count,
                                  struct wr_error *err)
 {
-    struct wr_parquet_file *f;
+    struct wr_parquet_file *f = w->files.done_first;
+    for (; f != NULL && f->epoch != 0 && f->epoch <= epoch; f = f->next) {
+        wr_upload_publish_begin(f->upload);
+    }
     while ((f = wr_parquet_files_committed(&w->files, epoch)) != NULL) {
         WR_TRY(wr_upload_publish(f->upload, err));
         WR_FAULT("sink_parquet.after_file");

@@ -10,12 +10,14 @@
 /* Bytes of one system call: large enough to be cheap, far from INT32_MAX. */
 #define CHUNK_BYTES (8u << 20)
 
-/* The caller waits either way, and a buffered write never waits for anybody else: io_uring would hand it to a thread of
- * the kernel's, which costs the wake-ups and finds the bytes in another core's cache. The simulated loop sees all. */
+/* The caller waits either way, and neither a buffered write nor a sync waits for anybody else: io_uring would hand it to
+ * a thread of the kernel's, which costs the wake-ups and finds the bytes in another core's cache. The simulated loop sees
+ * all. */
 static bool in_this_thread(const struct wr_io *io, const struct wr_io_op *op)
 {
-    return io == NULL || (op->kind == WR_IO_WRITE && op->offset >= 0 &&
-                          wr_io_backend_of(io) != WR_IO_SIM);
+    const bool waits_alone =
+        op->kind == WR_IO_FSYNC || (op->kind == WR_IO_WRITE && op->offset >= 0);
+    return io == NULL || (waits_alone && wr_io_backend_of(io) != WR_IO_SIM);
 }
 
 static int32_t run(struct wr_io *io, struct wr_io_op *op)
@@ -108,7 +110,7 @@ static char *parent_of(const char *path)
     return parent;
 }
 
-static int sync_directory(const char *path)
+int wr_file_sync_directory(const char *path)
 {
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -124,12 +126,12 @@ static int sync_directory(const char *path)
 int wr_file_sync_parent(const char *path)
 {
     char *parent = parent_of(path);
-    const int error = sync_directory(parent);
+    const int error = wr_file_sync_directory(parent);
     free(parent);
     return error;
 }
 
-int wr_file_make_parents(const char *path)
+int wr_file_make_parents(const char *path, bool durable)
 {
     char *parent = parent_of(path);
     struct stat info;
@@ -139,11 +141,11 @@ int wr_file_make_parents(const char *path)
     } else if (errno != ENOENT) {
         error = errno;
     } else {
-        error = wr_file_make_parents(parent);
+        error = wr_file_make_parents(parent, durable);
         if (error == 0 && mkdir(parent, 0777) < 0 && errno != EEXIST) {
             error = errno;
         }
-        error = error != 0 ? error : wr_file_sync_parent(parent);
+        error = error != 0 || !durable ? error : wr_file_sync_parent(parent);
     }
     free(parent);
     return error;

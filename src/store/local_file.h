@@ -17,10 +17,11 @@ int wr_file_read_all(struct wr_io *io, int fd, void *data, size_t bytes, int64_t
                      size_t *got);
 int wr_file_sync(struct wr_io *io, int fd);
 
-/* Makes the names in the directory that holds path durable. */
+/* Makes the names in a directory durable, or in the one that holds path. */
+int wr_file_sync_directory(const char *directory);
 int wr_file_sync_parent(const char *path);
-/* Creates path's missing parent directories, durably. */
-int wr_file_make_parents(const char *path);
+/* Creates path's missing parent directories; durable: each is synced into the one above. */
+int wr_file_make_parents(const char *path, bool durable);
 
 /* Fills err for a failed system call: "cannot <verb> <path>: <reason>" and a hint that fits errno.
  * The class is RETRY where somebody may free space or descriptors meanwhile, else cls. Returns

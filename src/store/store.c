@@ -105,7 +105,28 @@ wr_status wr_upload_write(struct wr_upload *upload, const void *data, size_t byt
 
 wr_status wr_upload_prepare(struct wr_upload *upload, struct wr_error *err)
 {
-    return upload->ops->upload_prepare(upload, err);
+    WR_TRY(upload->ops->upload_prepare(upload, err));
+    return upload->direct && !upload->ops->knows_direct ? upload->ops->upload_publish(upload, err)
+                                                        : WR_OK;
+}
+
+void wr_upload_direct(struct wr_upload *upload)
+{
+    upload->direct = true;
+}
+
+void wr_upload_prepare_begin(struct wr_upload *upload)
+{
+    if (upload->ops->upload_prepare_begin != NULL) {
+        upload->ops->upload_prepare_begin(upload);
+    }
+}
+
+void wr_upload_publish_begin(struct wr_upload *upload)
+{
+    if (upload->ops->upload_publish_begin != NULL) {
+        upload->ops->upload_publish_begin(upload);
+    }
 }
 
 wr_status wr_upload_publish(struct wr_upload *upload, struct wr_error *err)

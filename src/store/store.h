@@ -62,6 +62,14 @@ WR_NODISCARD wr_status wr_upload_write(struct wr_upload *upload, const void *dat
                                        struct wr_error *err);
 WR_NODISCARD wr_status wr_upload_prepare(struct wr_upload *upload, struct wr_error *err);
 WR_NODISCARD wr_status wr_upload_publish(struct wr_upload *upload, struct wr_error *err);
+/* Before the first write: prepare publishes too. For an object that nobody looks for until something else names it (a table's log): S3
+ * needs one put where else it needs three requests, a directory one sync where else two. */
+void wr_upload_direct(struct wr_upload *upload);
+/* Many at once: begin starts what its namesake needs and returns, waiting only while too much is under way already; prepare and
+ * publish then wait, and tell what went wrong. Begin all, then prepare (publish) each: the store works at them together, and a directory
+ * is synced once for all files that were begun. Neither is needed, both may be repeated. */
+void wr_upload_prepare_begin(struct wr_upload *upload);
+void wr_upload_publish_begin(struct wr_upload *upload);
 /* Frees; an upload that was not published is removed where possible. NULL is fine. */
 void wr_upload_close(struct wr_upload *upload);
 

@@ -8,13 +8,11 @@
  * The random part is no process id: in a container every run has the same one, and would meet the
  * hidden files that the run before it left.
  */
-#include "store/local_file.h"
-#include "store/store_ops.h"
+#include "store/store_local.h"
 #include "store/store_ticket.h"
 
 #include "base/assert.h"
 #include "base/heap.h"
-#include "base/rand.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,25 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct local_store {
-    struct wr_store base;
-    struct wr_io *io;
-    char *root; /* without a slash at the end, except "/" */
-};
-
-struct local_upload {
-    struct wr_upload base;
-    struct local_store *store;
-    char *path;
-    char *temporary; /* NULL: published */
-    int fd;          /* -1: prepared */
-    int64_t bytes;
-    bool kept; /* close leaves the temporary file */
-};
-
-/* A name of up to so many bytes stands whole in that of its hidden file: 255, less the dots, 16
- * digits and "tmp". */
-#define NAME_KEPT_BYTES 233
 #define TAIL_BYTES      (1 + 16 + 4) /* ".0123456789abcdef.tmp" */
 
 static const char *path_of_url(const char *url)
@@ -64,8 +43,8 @@ static wr_status local_check(const char *url, const struct wr_options *options,
 
 /* Keys come from Weir, but hold texts from outside (partition values): none may leave the
  * directory. */
-static wr_status join(const struct local_store *store, const char *key, char **path,
-                      struct wr_error *err)
+wr_status wr_local_join(const struct local_store *store, const char *key, char **path,
+                        struct wr_error *err)
 {
     bool bad = key[0] == '\0' || key[0] == '/';
     for (const char *at = key; at != NULL && !bad; at = strchr(at, '/')) {
@@ -82,24 +61,12 @@ static wr_status join(const struct local_store *store, const char *key, char **p
     return WR_OK;
 }
 
-static char *temporary_of(const char *path)
-{
-    const char *name = strrchr(path, '/');
-    const size_t directory = name == NULL ? 0 : (size_t)(name - path) + 1;
-    struct wr_buf buf = { 0 };
-    wr_buf_append(&buf, path, directory);
-    wr_buf_printf(&buf, ".%.*s.%016llx.tmp", NAME_KEPT_BYTES, path + directory,
-                  (unsigned long long)wr_rand_entropy());
-    char *text = wr_strdup(wr_buf_cstr(&buf));
-    wr_buf_deinit(&buf);
-    return text;
-}
-
 /* ---- store ---- */
 
 static void local_close(struct wr_store *base)
 {
     struct local_store *store = (struct local_store *)base;
+    wr_local_names_deinit(&store->names);
     free(store->root);
     free(store);
 }
@@ -108,7 +75,7 @@ static wr_status prove_writable(const char *root, struct wr_error *err)
 {
     struct wr_buf probe = { 0 };
     wr_buf_printf(&probe, "%s/x", root);
-    int error = wr_file_make_parents(wr_buf_cstr(&probe));
+    int error = wr_file_make_parents(wr_buf_cstr(&probe), true);
     wr_buf_deinit(&probe);
     if (error == 0) {
         error = access(root, W_OK | X_OK) == 0 ? 0 : errno;
@@ -145,159 +112,7 @@ static wr_status local_open(struct wr_store **out, const char *url,
     return WR_OK;
 }
 
-/* ---- uploads ---- */
-
-static void local_upload_close(struct wr_upload *base)
-{
-    struct local_upload *up = (struct local_upload *)base;
-    if (up->fd >= 0) {
-        close(up->fd);
-    }
-    if (up->temporary != NULL && !up->kept) {
-        (void)unlink(up->temporary);
-    }
-    free(up->temporary);
-    free(up->path);
-    free(up);
-}
-
-static wr_status local_upload_open(struct wr_upload **out, struct wr_store *base, const char *key,
-                                   struct wr_error *err)
-{
-    struct local_store *store = (struct local_store *)base;
-    char *path;
-    WR_TRY(join(store, key, &path, err));
-    const int made = wr_file_make_parents(path);
-    if (made != 0) {
-        wr_file_fail(err, WR_CLASS_FATAL, made, "create the directory of", path);
-        free(path);
-        return WR_FAIL;
-    }
-    struct local_upload *up = wr_calloc(1, sizeof *up);
-    up->base.ops = &wr_store_local_ops;
-    up->store = store;
-    up->path = path;
-    up->temporary = temporary_of(path);
-    up->fd = open(up->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (up->fd < 0) {
-        wr_file_fail(err, WR_CLASS_FATAL, errno, "create", up->temporary);
-        free(up->temporary);
-        up->temporary = NULL;
-        local_upload_close(&up->base);
-        return WR_FAIL;
-    }
-    *out = &up->base;
-    return WR_OK;
-}
-
-static wr_status local_upload_write(struct wr_upload *base, const void *data, size_t bytes,
-                                    struct wr_error *err)
-{
-    struct local_upload *up = (struct local_upload *)base;
-    const int error = wr_file_write_all(up->store->io, up->fd, data, bytes, up->bytes);
-    if (error != 0) {
-        return wr_file_fail(err, WR_CLASS_FATAL, error, "write", up->path);
-    }
-    up->bytes += (int64_t)bytes;
-    return WR_OK;
-}
-
-static wr_status local_upload_prepare(struct wr_upload *base, struct wr_error *err)
-{
-    struct local_upload *up = (struct local_upload *)base;
-    if (up->fd < 0) {
-        return WR_OK;
-    }
-    int error = wr_file_sync(up->store->io, up->fd);
-    if (error == 0) {
-        error = wr_file_sync_parent(up->path); /* its hidden name must be found again too */
-    }
-    if (error != 0) {
-        return wr_file_fail(err, WR_CLASS_FATAL, error, "sync", up->path);
-    }
-    close(up->fd);
-    up->fd = -1;
-    return WR_OK;
-}
-
-static wr_status local_upload_publish(struct wr_upload *base, struct wr_error *err)
-{
-    struct local_upload *up = (struct local_upload *)base;
-    if (up->temporary != NULL) {
-        /* Gone, and the file is there: whoever took over has published it from its ticket. */
-        if (rename(up->temporary, up->path) < 0 &&
-            (errno != ENOENT || access(up->path, F_OK) != 0)) {
-            return wr_file_fail(err, WR_CLASS_FATAL, errno, "rename the finished file to",
-                                up->path);
-        }
-        free(up->temporary);
-        up->temporary = NULL;
-    }
-    const int error = wr_file_sync_parent(up->path);
-    if (error != 0) {
-        return wr_file_fail(err, WR_CLASS_FATAL, error, "sync the directory of", up->path);
-    }
-    return WR_OK;
-}
-
-/* ---- small objects ---- */
-
-/* Moves without replacing: 0, EEXIST, or what went wrong. */
-static int move_if_absent(const char *from, const char *to)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
-        return 0;
-    }
-    if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) {
-        return errno;
-    }
-    if (link(from, to) < 0) {
-        const int error = errno;
-        struct stat info;
-        /* NFS may answer a repeated request, whose first answer was lost, with what that one did:
-         * the number of names tells (store.h, (4)). */
-        if (error != EEXIST || stat(from, &info) != 0 || info.st_nlink < 2) {
-            return error;
-        }
-    }
-    (void)unlink(from); /* a second, hidden name of the same file does no harm */
-    return 0;
-}
-
-static wr_status publish_if_absent(struct local_upload *up, struct wr_error *err)
-{
-    const int error = move_if_absent(up->temporary, up->path);
-    if (error == EEXIST) {
-        return WR_END; /* close removes the temporary file */
-    }
-    if (error != 0) {
-        return wr_file_fail(err, WR_CLASS_FATAL, error, "create", up->path);
-    }
-    free(up->temporary);
-    up->temporary = NULL;
-    return local_upload_publish(&up->base, err);
-}
-
-static wr_status local_put(struct wr_store *base, const char *key, const void *data, size_t bytes,
-                           enum wr_put_condition condition, struct wr_error *err)
-{
-    struct wr_upload *opened;
-    WR_TRY(local_upload_open(&opened, base, key, err));
-    struct local_upload *up = (struct local_upload *)opened;
-    wr_status status = local_upload_write(opened, data, bytes, err);
-    if (status == WR_OK) {
-        /* The hidden name need not be durable, only what it is renamed to: one sync of the
-         * directory is saved. */
-        const int error = wr_file_sync(up->store->io, up->fd);
-        status = error == 0 ? WR_OK : wr_file_fail(err, WR_CLASS_FATAL, error, "sync", up->path);
-    }
-    if (status == WR_OK) {
-        status = condition == WR_PUT_IF_ABSENT ? publish_if_absent(up, err)
-                                               : local_upload_publish(opened, err);
-    }
-    local_upload_close(opened);
-    return status;
-}
+/* ---- reading ---- */
 
 /* bytes: at most so many from offset on. */
 static wr_status read_open_file(struct local_store *store, int fd, const char *path,
@@ -330,7 +145,7 @@ static wr_status local_get_range(struct wr_store *base, const char *key, uint64_
 {
     struct local_store *store = (struct local_store *)base;
     char *path;
-    WR_TRY(join(store, key, &path, err));
+    WR_TRY(wr_local_join(store, key, &path, err));
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     wr_status status;
     if (fd >= 0) {
@@ -354,7 +169,7 @@ static wr_status local_get(struct wr_store *base, const char *key, struct wr_buf
 static wr_status local_erase(struct wr_store *base, const char *key, struct wr_error *err)
 {
     char *path;
-    WR_TRY(join((struct local_store *)base, key, &path, err));
+    WR_TRY(wr_local_join((struct local_store *)base, key, &path, err));
     wr_status status = WR_OK;
     if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR) {
         status = wr_file_fail(err, WR_CLASS_FATAL, errno, "remove", path);
@@ -369,7 +184,7 @@ static wr_status local_modified(struct wr_store *base, const char *key, int64_t 
     struct local_store *store = (struct local_store *)base;
     char *path;
     struct stat info;
-    WR_TRY(join(store, key, &path, err));
+    WR_TRY(wr_local_join(store, key, &path, err));
     wr_status status = WR_OK;
     if (stat(path, &info) == 0) {
         *ms = info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000;
@@ -500,7 +315,7 @@ static void local_upload_ticket(const struct wr_upload *base, struct wr_buf *int
 {
     const struct local_upload *up = (const struct local_upload *)base;
     const size_t root = strcmp(up->store->root, "/") == 0 ? 1 : strlen(up->store->root) + 1;
-    wr_assert(up->fd < 0 && up->temporary != NULL); /* prepared */
+    wr_assert(up->prepared && up->temporary != NULL);
     wr_ticket_write(json_pack("{s:s, s:s, s:I}", "key", up->path + root, "temporary",
                               up->temporary + root, "bytes", (json_int_t)up->bytes),
                     into);
@@ -550,9 +365,9 @@ static wr_status local_publish_ticket(struct wr_store *base, const char *text, s
     char *path = NULL, *temporary = NULL;
     WR_TRY(wr_ticket_read(text, bytes, &ticket, err));
     const char *hidden = wr_ticket_text(ticket, "temporary");
-    wr_status status = join(store, wr_ticket_text(ticket, "key"), &path, err);
+    wr_status status = wr_local_join(store, wr_ticket_text(ticket, "key"), &path, err);
     if (status == WR_OK) {
-        status = join(store, hidden != NULL ? hidden : "", &temporary, err);
+        status = wr_local_join(store, hidden != NULL ? hidden : "", &temporary, err);
     }
     if (status == WR_OK) {
         status = publish_file(temporary, path, err);
@@ -579,7 +394,7 @@ static bool key_of_temporary(const char *directory, const char *name, struct wr_
 {
     const size_t bytes = strlen(name);
     key->bytes = 0;
-    if (bytes <= 1 + TAIL_BYTES || bytes >= 1 + NAME_KEPT_BYTES + TAIL_BYTES ||
+    if (bytes <= 1 + TAIL_BYTES || bytes >= 1 + WR_LOCAL_NAME_KEPT_BYTES + TAIL_BYTES ||
         strcmp(name + bytes - 4, ".tmp") != 0 || name[bytes - TAIL_BYTES] != '.') {
         return false;
     }
@@ -653,20 +468,23 @@ static wr_status local_abandon(struct wr_store *base, const char *prefix, const 
 const struct wr_store_ops wr_store_local_ops = {
     .scheme = "file://",
     .takes_paths = true,
+    .knows_direct = true,
     .check = local_check,
     .open = local_open,
     .close = local_close,
-    .put = local_put,
+    .put = wr_local_put,
     .get = local_get,
     .get_range = local_get_range,
     .erase = local_erase,
     .modified = local_modified,
     .list = local_list,
-    .upload_open = local_upload_open,
-    .upload_write = local_upload_write,
-    .upload_prepare = local_upload_prepare,
-    .upload_publish = local_upload_publish,
-    .upload_close = local_upload_close,
+    .upload_open = wr_local_upload_open,
+    .upload_write = wr_local_upload_write,
+    .upload_prepare = wr_local_upload_prepare,
+    .upload_publish = wr_local_upload_publish,
+    .upload_prepare_begin = wr_local_upload_prepare_begin,
+    .upload_publish_begin = wr_local_upload_publish_begin,
+    .upload_close = wr_local_upload_close,
     .upload_ticket = local_upload_ticket,
     .upload_keep = local_upload_keep,
     .publish_ticket = local_publish_ticket,

@@ -5,6 +5,8 @@
  * A store's own struct begins with struct wr_store, its upload with struct wr_upload; open fills
  * ops. The contract of each function is that of its namesake in store.h.
  * upload_write that fails has taken nothing and may be repeated, as may prepare and publish.
+ * A store that knows nothing of begin leaves it NULL; one that knows nothing of direct uploads has
+ * them published by store.c.
  */
 #ifndef WR_STORE_STORE_OPS_H
 #define WR_STORE_STORE_OPS_H
@@ -15,6 +17,7 @@ struct wr_store_ops {
     const char *scheme; /* what urls begin with: "s3://" */
     const char *unavailable; /* not built in: the reason */
     bool takes_paths;        /* also what has no scheme; the first such row gets it */
+    bool knows_direct;       /* its upload_prepare looks at upload->direct */
     wr_status (*check)(const char *url, const struct wr_options *options, struct wr_error *err);
     wr_status (*open)(struct wr_store **store, const char *url, const struct wr_options *options,
                       struct wr_io *io, struct wr_error *err);
@@ -38,6 +41,8 @@ struct wr_store_ops {
                               struct wr_error *err);
     wr_status (*upload_prepare)(struct wr_upload *upload, struct wr_error *err);
     wr_status (*upload_publish)(struct wr_upload *upload, struct wr_error *err);
+    void (*upload_prepare_begin)(struct wr_upload *upload);
+    void (*upload_publish_begin)(struct wr_upload *upload);
     void (*upload_close)(struct wr_upload *upload);
     void (*upload_ticket)(const struct wr_upload *upload, struct wr_buf *into);
     void (*upload_keep)(struct wr_upload *upload);
@@ -54,6 +59,7 @@ struct wr_store {
 
 struct wr_upload {
     const struct wr_store_ops *ops;
+    bool direct;
 };
 
 /* All stores of this program, NULL-terminated (store_registry.c). */

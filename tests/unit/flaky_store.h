@@ -117,6 +117,16 @@ static wr_status flaky_upload_publish(struct wr_upload *upload, struct wr_error 
     FLAKY(wr_store_local_ops.upload_publish(upload, err), true);
 }
 
+static void flaky_upload_prepare_begin(struct wr_upload *upload)
+{
+    wr_store_local_ops.upload_prepare_begin(upload); /* its failures are told by prepare */
+}
+
+static void flaky_upload_publish_begin(struct wr_upload *upload)
+{
+    wr_store_local_ops.upload_publish_begin(upload);
+}
+
 static void flaky_upload_close(struct wr_upload *upload)
 {
     wr_store_local_ops.upload_close(upload);
@@ -148,6 +158,7 @@ static wr_status flaky_abandon(struct wr_store *store, const char *prefix, const
 static const struct wr_store_ops flaky_ops = {
     .scheme = "file://",
     .takes_paths = true,
+    .knows_direct = true,
     .check = flaky_check,
     .open = flaky_open,
     .close = flaky_close,
@@ -160,6 +171,8 @@ static const struct wr_store_ops flaky_ops = {
     .upload_write = flaky_upload_write,
     .upload_prepare = flaky_upload_prepare,
     .upload_publish = flaky_upload_publish,
+    .upload_prepare_begin = flaky_upload_prepare_begin,
+    .upload_publish_begin = flaky_upload_publish_begin,
     .upload_close = flaky_upload_close,
     .upload_ticket = flaky_upload_ticket,
     .upload_keep = flaky_upload_keep,

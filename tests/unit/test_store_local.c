@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -245,4 +246,160 @@ Test(store_local, urls_are_checked_by_their_form)
     cr_assert_eq(wr_store_check("ftp://host/lake", NULL, &err), WR_FAIL);
     cr_assert_not_null(strstr(err.hint, "s3://"));
     cr_assert_eq(wr_store_check("", NULL, &err), WR_FAIL);
+}
+
+/* ---- many at once ---- */
+
+#define MANY 300u
+
+static struct wr_upload *many[MANY];
+
+static void begin_many(struct wr_store *at, bool direct)
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "lake/day=%u/hour=%u/%03u", i % 7, i % 3, i);
+        cr_assert_eq(wr_upload_open(&many[i], at, key, &err), WR_OK, "%s", err.message);
+        if (direct) {
+            wr_upload_direct(many[i]);
+        }
+        cr_assert_eq(wr_upload_write(many[i], key, strlen(key), &err), WR_OK);
+        wr_upload_prepare_begin(many[i]);
+        wr_upload_prepare_begin(many[i]); /* may be repeated */
+    }
+}
+
+static uint32_t visible_count;
+
+static void count_visible(void *ctx, const char *key, uint64_t bytes)
+{
+    cr_assert_eq(bytes, strlen(key));
+    visible_count++;
+}
+
+static uint32_t visible(void)
+{
+    visible_count = 0;
+    cr_assert_eq(wr_store_list(store, "", NULL, count_visible, NULL, &err), WR_OK);
+    return visible_count;
+}
+
+static void prepare_and_publish_many(enum wr_io_backend backend, bool direct)
+{
+    struct wr_io *io = NULL;
+    struct wr_store *at;
+    if (backend != WR_IO_AUTO) {
+        cr_assert_eq(wr_io_create(&io, backend, 8, &err), WR_OK, "%s", err.message);
+    }
+    cr_assert_eq(wr_store_open(&at, directory, NULL, io, &err), WR_OK);
+    begin_many(at, direct);
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_assert_eq(wr_upload_prepare(many[i], &err), WR_OK, "%s", err.message);
+        cr_assert_eq(wr_upload_prepare(many[i], &err), WR_OK, "may be repeated");
+    }
+    cr_assert_eq(visible(), direct ? MANY : 0u);
+    for (uint32_t i = 0; i < MANY && !direct; i++) {
+        wr_upload_publish_begin(many[i]);
+        wr_upload_publish_begin(many[i]);
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_assert_eq(wr_upload_publish(many[i], &err), WR_OK, "%s", err.message);
+        wr_upload_close(many[i]);
+    }
+    cr_assert_eq(visible(), MANY);
+    wr_store_close(at);
+    wr_io_destroy(io);
+}
+
+Test(store_local, many_uploads_are_prepared_together_without_a_loop)
+{
+    prepare_and_publish_many(WR_IO_AUTO, false);
+}
+
+Test(store_local, many_uploads_are_prepared_together_by_epoll)
+{
+    prepare_and_publish_many(WR_IO_EPOLL, true);
+}
+
+Test(store_local, many_uploads_are_prepared_together_by_the_simulated_loop)
+{
+    prepare_and_publish_many(WR_IO_SIM, false);
+}
+
+Test(store_local, many_uploads_are_prepared_together_by_io_uring)
+{
+    if (wr_io_uring_unavailable()[0] != '\0') {
+        cr_skip_test("io_uring: %s", wr_io_uring_unavailable());
+    }
+    prepare_and_publish_many(WR_IO_URING, false);
+    prepare_and_publish_many(WR_IO_URING, true);
+}
+
+static void close_begun(bool direct)
+{
+    struct wr_io *io;
+    struct wr_store *at;
+    cr_assert_eq(wr_io_create(&io, WR_IO_AUTO, 8, &err), WR_OK);
+    cr_assert_eq(wr_store_open(&at, directory, NULL, io, &err), WR_OK);
+    begin_many(at, direct);
+    for (uint32_t i = 0; i < MANY; i++) {
+        wr_upload_close(many[i]);
+    }
+    wr_store_close(at);
+    wr_io_destroy(io);
+    nftw(directory, count_files, 16, FTW_PHYS);
+}
+
+Test(store_local, what_was_begun_and_closed_leaves_nothing)
+{
+    close_begun(false);
+    close_begun(true);
+}
+
+Test(store_local, a_file_that_cannot_be_moved_fails_alone_and_may_be_tried_again)
+{
+    char path[128];
+    begin_many(store, true);
+    snprintf(path, sizeof path, "%s/lake/day=5/hour=2/005", directory);
+    cr_assert_eq(mkdir(path, 0777), 0); /* stands in the way of one */
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_assert_eq(wr_upload_prepare(many[i], &err), i == 5 ? WR_FAIL : WR_OK, "%u", i);
+    }
+    cr_assert_neq(strstr(err.message, path), NULL, "%s", err.message);
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(wr_upload_prepare(many[5], &err), WR_OK, "%s", err.message);
+    cr_assert_eq(visible(), MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        wr_upload_close(many[i]);
+    }
+    cr_assert_eq(visible(), MANY);
+}
+
+Test(store_local, a_directory_that_cannot_be_synced_holds_back_its_files)
+{
+    char from[128], to[128];
+    struct wr_upload *upload;
+    cr_assert_eq(wr_upload_open(&upload, store, "x/file", &err), WR_OK);
+    cr_assert_eq(wr_upload_write(upload, "ab", 2, &err), WR_OK);
+    snprintf(from, sizeof from, "%s/x", directory);
+    snprintf(to, sizeof to, "%s/y", directory);
+    cr_assert_eq(rename(from, to), 0);
+    cr_assert_eq(wr_upload_prepare(upload, &err), WR_FAIL);
+    cr_assert_eq(wr_upload_prepare(upload, &err), WR_FAIL, "as long as that lasts");
+    cr_assert_neq(strstr(err.message, from), NULL, "%s", err.message);
+    cr_assert_eq(rename(to, from), 0);
+    cr_assert_eq(wr_upload_prepare(upload, &err), WR_OK, "%s", err.message);
+    wr_upload_close(upload);
+}
+
+Test(store_local, few_descriptors_are_enough_for_many_files)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 100;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    prepare_and_publish_many(WR_IO_AUTO, false);
+    if (wr_io_uring_unavailable()[0] == '\0') {
+        prepare_and_publish_many(WR_IO_URING, true);
+    }
 }
