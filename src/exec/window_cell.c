@@ -4,6 +4,9 @@
 #include "base/assert.h"
 #include "base/heap.h"
 
+/* A spare cell keeps its memory up to this. */
+#define SPARE_BYTES_MAX (1u << 20)
+
 static uint32_t cache_slot(int64_t order, int64_t sub)
 {
     return (uint32_t)((uint64_t)sub + ((uint64_t)(order ^ sub) >> 3)) % WR_CELL_CACHE;
@@ -113,8 +116,10 @@ void wr_cell_retire(struct wr_window *w, struct wr_side *side, struct wr_cell *c
     if (*cached == cell) {
         *cached = NULL;
     }
+    /* A large one gives its memory back: several windows' worth of it would count as state that never leaves. */
+    const bool large = cell->table.counted_bytes > SPARE_BYTES_MAX;
     wr_table_empty(&cell->table);
-    if (side->spare_count < WR_CELL_CACHE) {
+    if (side->spare_count < WR_CELL_CACHE && !large) {
         side->spare[side->spare_count++] = cell;
     } else {
         wr_table_deinit(&cell->table);

@@ -25,6 +25,8 @@ void wr_report_totals(const struct wr_pipeline *p, struct wr_totals *t)
         const struct wr_worker *worker = &p->workers[w];
         t->open_windows += wr_counter_get(&worker->open_windows);
         t->state_bytes += wr_counter_get(&worker->state_bytes);
+        const uint64_t peak = wr_counter_get(&worker->state_peak_bytes);
+        t->state_peak_bytes = peak > t->state_peak_bytes ? peak : t->state_peak_bytes;
         t->held_turns += wr_counter_get(&worker->held);
         for (uint32_t s = 0; s < p->plan->source_count; s++) {
             const struct wr_source_counters *c = &worker->source_counters[s];
@@ -185,13 +187,14 @@ static json_t *stats_json(const struct wr_pipeline *p, bool final)
     json_t *versions = json_object();
     wr_report_versions(add_version, versions);
     return json_pack(
-        "{ss sb sf sf sI sI sf sI sI sI sI so so so so}", "pipeline", p->config.name, "final", final,
+        "{ss sb sf sf sI sI sf sI sI sI sI sI sI so so so so}", "pipeline", p->config.name, "final", final,
         "wall_s", wall_s, "cpu_s", cpu_s, "peak_rss_bytes", (json_int_t)wr_report_peak_rss_bytes(),
         "events_read", (json_int_t)t.events, "events_per_second",
         wall_s > 0 ? (double)t.events / wall_s : 0.0, "bytes_read", (json_int_t)t.bytes, "workers",
         (json_int_t)p->config.workers, "result_faults",
         (json_int_t)atomic_load_explicit(&p->result_faults, memory_order_relaxed), "state_bytes",
-        (json_int_t)t.state_bytes, "ledger", ledger_json(p), "sinks", sinks_json(p), "latency_ms",
+        (json_int_t)t.state_bytes, "state_peak_bytes", (json_int_t)t.state_peak_bytes,
+        "split_pauses", (json_int_t)t.split_pauses, "ledger", ledger_json(p), "sinks", sinks_json(p), "latency_ms",
         latency_json(p), "library_versions", versions);
 }
 

@@ -14,6 +14,7 @@ struct wr_totals {
     uint64_t dead;
     uint64_t open_windows;
     uint64_t state_bytes;
+    uint64_t state_peak_bytes;
     uint64_t split_pauses;
     uint64_t held_turns;
     int64_t lag;           /* records behind the sources' ends; -1 unknown */

@@ -196,6 +196,7 @@ static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
     split->partition = poll->partition;
     split->next_position = poll->next_position;
     split->caught_up_since_ns = INT64_MAX;
+    split->paused = false; /* whoever had it before it came back */
     if (!resume(scan, split)) {
         activate(scan, split);
     }
@@ -972,6 +973,7 @@ static void pause_split(struct wr_scan *scan, struct wr_scan_split *split, bool 
 {
     if (split->paused != paused) {
         split->paused = paused;
+        split->caught_up_since_ns = INT64_MAX; /* held back is not idle; its end is told again when it goes on */
         wr_counter_add(&scan->counters->pauses, paused);
         scan->ops->pause(scan->reader, split->index, paused);
     }
@@ -991,9 +993,17 @@ void wr_scan_hold_back(struct wr_scan *scan)
             newest = split->watermark_us;
         }
     }
-    /* The quarter: splits near the slowest go on together, instead of one batch of each in turn. */
-    const bool spread = emitted != WR_TIME_MIN && newest > emitted;
-    const int64_t bound = spread ? emitted + (newest - emitted) / 4 : emitted;
+    /* The quarter: what the splits near the slowest hold open is not what made memory short. They go on together, instead of a few
+     * batches of each in turn (each turn costs a fetch); so the distance does not shrink as the slowest comes near. */
+    int64_t spread = 0;
+    if (emitted != WR_TIME_MIN && __builtin_sub_overflow(newest, emitted, &spread)) {
+        spread = INT64_MAX;
+    }
+    scan->spread_us = pressed && spread < scan->spread_us ? scan->spread_us : (pressed ? spread : 0);
+    int64_t bound;
+    if (__builtin_add_overflow(emitted, scan->spread_us / 4, &bound)) {
+        bound = WR_TIME_MAX;
+    }
     scan->paused = 0;
     for (uint32_t s = 0; s < scan->split_capacity; s++) {
         struct wr_scan_split *split = scan->splits[s];

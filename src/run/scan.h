@@ -67,6 +67,7 @@ struct wr_scan {
     struct wr_scan_split **splits; /* by split index; NULL: not here */
     uint32_t split_capacity;
     uint32_t paused; /* splits */
+    int64_t spread_us; /* how far ahead the first split was at most, while memory has been short; 0: it is not */
     int64_t passed_us;
     int64_t newest_ingest_us; /* of the rows that moved the watermark last */
     bool watermark_moved;

@@ -549,6 +549,9 @@ static void check_state(struct wr_worker *w)
     for (uint32_t i = 0; i < p->config.workers; i++) {
         all += wr_counter_get(&p->workers[i].state_bytes);
     }
+    if (all > wr_counter_get(&w->state_peak_bytes)) {
+        wr_counter_set(&w->state_peak_bytes, all);
+    }
     const uint64_t most = p->config.memory_bytes / 2;
     if (all > most - most / 3) {
         atomic_store_explicit(&p->pressed, true, memory_order_relaxed);

@@ -65,6 +65,7 @@ struct wr_worker {
     struct wr_source_counters *source_counters; /* per source */
     struct wr_counter open_windows;
     struct wr_counter state_bytes;
+    struct wr_counter state_peak_bytes; /* of all workers together, as this one has seen it */
     struct wr_counter pool_bytes;
     struct wr_counter turns;
     struct wr_counter changes; /* grows with all that an epoch could commit */

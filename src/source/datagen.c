@@ -211,6 +211,7 @@ const struct wr_source_ops wr_source_datagen = {
     .open = datagen_open,
     .reader_open = datagen_reader_open,
     .poll = wr_generator_poll,
+    .pause = wr_generator_pause,
     .deadline_ns = wr_generator_deadline_ns,
     .reader_close = wr_generator_reader_close,
     .close = datagen_close,

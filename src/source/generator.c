@@ -31,6 +31,7 @@ struct generator_split {
     uint32_t split;
     uint64_t given; /* rows */
     bool ended;
+    bool paused;
 };
 
 struct wr_reader {
@@ -162,6 +163,16 @@ void wr_generator_reader_close(struct wr_reader *r)
     free(r);
 }
 
+void wr_generator_pause(struct wr_reader *r, uint32_t split, bool paused)
+{
+    for (uint32_t i = 0; i < r->split_count; i++) {
+        if (r->splits[i].split == split) {
+            r->splits[i].paused = paused;
+            r->deadline_ns = 0; /* look again: it may have been the only one */
+        }
+    }
+}
+
 int64_t wr_generator_deadline_ns(const struct wr_reader *r)
 {
     return r->deadline_ns;
@@ -259,7 +270,7 @@ static int64_t next_due_ns(const struct wr_reader *r, struct wr_time now)
     int64_t due = INT64_MAX;
     for (uint32_t i = 0; i < r->split_count; i++) {
         const struct generator_split *s = &r->splits[i];
-        if (!s->ended) {
+        if (!s->ended && !s->paused) {
             const int64_t at =
                 wr_pace_at_ns(&r->pace, s->given * r->generator->splits + s->split);
             due = at < due ? at : due;
@@ -281,7 +292,7 @@ wr_status wr_generator_poll(struct wr_reader *r, struct wr_time now, struct wr_b
     }
     for (uint32_t tried = 0; tried < r->split_count; tried++) {
         struct generator_split *s = &r->splits[r->turn++ % r->split_count];
-        if (s->ended) {
+        if (s->ended || s->paused) {
             continue;
         }
         const uint64_t due = wr_pace_due(&r->pace, s->split, now);

@@ -64,6 +64,7 @@ wr_status wr_generator_reader_open(struct wr_reader **out, struct wr_generator *
                                    uint32_t worker);
 wr_status wr_generator_poll(struct wr_reader *reader, struct wr_time now, struct wr_batch *batch,
                             struct wr_poll *out, struct wr_error *err);
+void wr_generator_pause(struct wr_reader *reader, uint32_t split, bool paused);
 int64_t wr_generator_deadline_ns(const struct wr_reader *reader);
 void wr_generator_reader_close(struct wr_reader *reader);
 

@@ -339,6 +339,7 @@ static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_e
         return WR_FAIL;
     }
     pause_ended(s);
+    wr_kafka_serve_holds(s);
     accept_nothing(s, now);
     wr_kafka_probe(s, now);
     WR_TRY(commit_due(s, now.mono_ns, err));
@@ -408,6 +409,7 @@ const struct wr_source_ops wr_source_kafka = {
     .open = kafka_open,
     .reader_open = wr_kafka_reader_open,
     .poll = wr_kafka_reader_poll,
+    .pause = wr_kafka_reader_pause,
     .deadline_ns = wr_kafka_reader_deadline_ns,
     .reader_close = wr_kafka_reader_close,
     .tick = kafka_tick,

@@ -369,6 +369,14 @@ void wr_kafka_put_mail(struct wr_source *s, struct wr_kafka_split *split, uint32
 }
 
 /* Under lock. */
+void wr_kafka_take_mail_back(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail)
+{
+    const bool had = split->mail != 0;
+    split->mail &= ~mail;
+    s->mail[split->worker] -= had && split->mail == 0;
+}
+
+/* Under lock. */
 static void open_split(struct wr_source *s, const rd_kafka_topic_partition_t *at, int64_t end)
 {
     struct wr_kafka_split *split = find_split(s, at->topic, at->partition);
@@ -381,6 +389,7 @@ static void open_split(struct wr_source *s, const rd_kafka_topic_partition_t *at
     split->end = end;
     split->ended = false;
     split->paused = false;
+    (void)wr_kafka_forget_hold(s, split);
     split->quiet_since_ns = INT64_MAX;
     split->unreachable = false;
     s->open_ends++;
@@ -447,6 +456,7 @@ wr_status wr_kafka_assign(struct wr_source *s, partition_list *list, bool later,
 void wr_kafka_revoke(struct wr_source *s, const partition_list *list)
 {
     uint32_t never_opened = 0;
+    rd_kafka_topic_partition_list_t *stopped = rd_kafka_topic_partition_list_new(4);
     pthread_mutex_lock(&s->lock);
     for (int i = 0; i < list->cnt; i++) {
         struct wr_kafka_split *split =
@@ -455,22 +465,23 @@ void wr_kafka_revoke(struct wr_source *s, const partition_list *list)
             continue;
         }
         split->assigned = false;
+        if (wr_kafka_forget_hold(s, split) || split->paused) {
+            rd_kafka_topic_partition_list_add(stopped, split->topic, split->partition);
+        }
         split->quiet_since_ns = INT64_MAX;
         s->open_ends -= !split->ended;
         split->ended = true;
-        if ((split->mail & (WR_KAFKA_MAIL_UNREACHABLE | WR_KAFKA_MAIL_REACHABLE)) != 0) {
-            split->mail &= ~(uint32_t)(WR_KAFKA_MAIL_UNREACHABLE | WR_KAFKA_MAIL_REACHABLE);
-            s->mail[split->worker] -= split->mail == 0;
-        }
+        wr_kafka_take_mail_back(s, split, WR_KAFKA_MAIL_UNREACHABLE | WR_KAFKA_MAIL_REACHABLE);
         if ((split->mail & WR_KAFKA_MAIL_OPEN) != 0) {
-            split->mail &= ~(uint32_t)WR_KAFKA_MAIL_OPEN; /* came and went between two polls */
-            s->mail[split->worker] -= split->mail == 0;
+            wr_kafka_take_mail_back(s, split, WR_KAFKA_MAIL_OPEN); /* came and went between two polls */
             never_opened++;
         } else {
             wr_kafka_put_mail(s, split, WR_KAFKA_MAIL_REVOKED);
         }
     }
     pthread_mutex_unlock(&s->lock);
+    (void)rd_kafka_resume_partitions(s->rk, stopped); /* or they would stay so when they come back */
+    rd_kafka_topic_partition_list_destroy(stopped);
     wr_open_gate_confirm(&s->gate, never_opened);
     for (uint32_t w = 0; w < s->env.workers; w++) {
         s->env.wake(s->env.wake_ctx, w);

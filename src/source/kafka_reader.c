@@ -253,6 +253,34 @@ static void remember(struct wr_reader *r, struct wr_kafka_split *split)
     r->splits[r->split_count++] = split;
 }
 
+/* What was taken out of the queue while the split was held lies behind a gap. */
+static void end_dropping(struct wr_reader *r, struct wr_kafka_split *split)
+{
+    uint32_t kept = 0;
+    if (!split->dropping) {
+        return;
+    }
+    split->dropping = false;
+    for (uint32_t i = 0; i < r->count; i++) {
+        rd_kafka_message_t *message = r->chunk[i];
+        if (message->rkt != NULL && find_split(r, message) == split) {
+            rd_kafka_message_destroy(message);
+        } else {
+            r->chunk[kept++] = message;
+        }
+    }
+    r->count = kept;
+}
+
+void wr_kafka_reader_pause(struct wr_reader *r, uint32_t index, bool paused)
+{
+    for (uint32_t i = 0; i < r->split_count; i++) {
+        if (r->splits[i]->index == index && r->splits[i]->open) {
+            wr_kafka_hold(r->source, r->splits[i], paused);
+        }
+    }
+}
+
 /* Under lock: the brokers do not answer, or do so again. */
 static void reach_mail(struct wr_kafka_split *split, struct wr_poll *out)
 {
@@ -270,13 +298,19 @@ static void open_mail(struct wr_reader *r, struct wr_kafka_split *split, struct 
     if ((split->mail & WR_KAFKA_MAIL_REVOKED) != 0) {
         split->mail &= ~(uint32_t)WR_KAFKA_MAIL_REVOKED;
         split->open = false;
+        end_dropping(r, split);
         r->ending = r->ending == split ? NULL : r->ending;
         out->kind = WR_POLL_SPLIT_REVOKED;
+    } else if ((split->mail & WR_KAFKA_MAIL_GO_ON) != 0) {
+        split->mail &= ~(uint32_t)WR_KAFKA_MAIL_GO_ON;
+        split->adrift = false; /* nothing comes before control has seen this */
+        end_dropping(r, split);
     } else if ((split->mail & WR_KAFKA_MAIL_OPEN) == 0) {
         reach_mail(split, out);
     } else {
         split->mail &= ~(uint32_t)WR_KAFKA_MAIL_OPEN;
         split->open = true;
+        end_dropping(r, split);
         split->caught_up = false;
         split->reads_to = split->end;
         split->next = split->start > split->next ? split->start : split->next;
@@ -291,22 +325,20 @@ static void open_mail(struct wr_reader *r, struct wr_kafka_split *split, struct 
     r->source->mail[r->worker] -= split->mail == 0;
 }
 
+/* Whether there was any that the caller is to be told. */
 static bool take_mail(struct wr_reader *r, struct wr_poll *out)
 {
     struct wr_source *s = r->source;
-    struct wr_kafka_split *split = NULL;
     pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; s->mail[r->worker] > 0 && i < s->split_count && split == NULL; i++) {
+    for (uint32_t i = 0;
+         s->mail[r->worker] > 0 && i < s->split_count && out->kind == WR_POLL_NOTHING; i++) {
         if (s->splits[i]->worker == r->worker && s->splits[i]->mail != 0) {
-            split = s->splits[i];
-            open_mail(r, split, out);
+            open_mail(r, s->splits[i], out);
+            remember(r, s->splits[i]);
         }
     }
     pthread_mutex_unlock(&s->lock);
-    if (split != NULL) {
-        remember(r, split);
-    }
-    return split != NULL;
+    return out->kind != WR_POLL_NOTHING;
 }
 
 /* Bounded: everything up to the end that the split had at open was given. */
@@ -472,15 +504,15 @@ static wr_status step(struct wr_reader *r, struct wr_poll *out, struct wr_error 
     const rd_kafka_message_t *message = r->chunk[0];
     struct wr_kafka_split *split = message->rkt != NULL ? find_split(r, message) : NULL;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (split != NULL && split->open) {
+        if (split != NULL && split->open && !split->dropping) {
             gather(r, split, out);
         } else {
-            drop_first(r); /* revoked (its next owner reads it) or read to its end */
+            drop_first(r); /* revoked (its next owner reads it), read to its end, or held back */
         }
         return WR_OK;
     }
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (split != NULL && split->open) {
+        if (split != NULL && split->open && !split->dropping) {
             reached_end(r, split, message->offset, out);
         }
         drop_first(r);

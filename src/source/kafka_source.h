@@ -4,6 +4,7 @@
  *   kafka_conf.c    options -> librdkafka's configuration
  *   kafka_assign.c  topics and partitions -> splits with a start and an end; groups
  *   kafka_probe.c   are quiet splits still at their end, and do the brokers answer?
+ *   kafka_hold.c    splits that are held back while memory is short
  *   kafka_reader.c  a worker's queue -> records
  *
  * One client per source. Each worker has a queue; a partition's queue is forwarded to its worker's
@@ -39,6 +40,7 @@ enum wr_kafka_mail {
     WR_KAFKA_MAIL_REVOKED = 2,
     WR_KAFKA_MAIL_UNREACHABLE = 4,
     WR_KAFKA_MAIL_REACHABLE = 8,
+    WR_KAFKA_MAIL_GO_ON = 16, /* no longer held: what comes from now on begins at its position */
 };
 
 struct wr_kafka_split {
@@ -58,9 +60,13 @@ struct wr_kafka_split {
     int64_t quiet_since_ns; /* told caught up, and nothing since; INT64_MAX: not so */
     int64_t heard_ns;       /* the brokers said so last: at most position messages, asked at this time */
     bool unreachable;       /* told so */
+    bool held;              /* its reader wants it to wait; kafka_hold.c */
+    bool adrift;            /* its reader drops what comes: before it goes on its position must be sought */
+    bool stopped;           /* held, and no longer fetched */
     /* Reader. */
     bool open;
     bool caught_up; /* told since the last rows */
+    bool dropping;  /* held: what comes is fetched again later */
     int64_t reads_to;
     int64_t next; /* what was given ends here: what comes again after a rebalance is dropped */
 };
@@ -134,15 +140,24 @@ wr_status wr_kafka_fail(struct wr_source *s, struct wr_error *err, rd_kafka_resp
 
 /* Under lock: its reader is told with its next poll. */
 void wr_kafka_put_mail(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail);
+/* Under lock: takes back what its reader has not told yet. */
+void wr_kafka_take_mail_back(struct wr_source *s, struct wr_kafka_split *split, uint32_t mail);
 
 /* kafka_probe.c; @thread control */
 void wr_kafka_probe(struct wr_source *s, struct wr_time now);
+
+/* kafka_hold.c */
+void wr_kafka_hold(struct wr_source *s, struct wr_kafka_split *split, bool held); /* @thread worker */
+void wr_kafka_serve_holds(struct wr_source *s);                                   /* @thread control */
+/* Under lock: the split is no longer ours. True: fetching it was stopped, which must be undone. */
+bool wr_kafka_forget_hold(struct wr_source *s, struct wr_kafka_split *split);
 
 /* kafka_reader.c; @thread worker */
 wr_status wr_kafka_reader_open(struct wr_reader **out, struct wr_source *s, uint32_t worker,
                                struct wr_io *io, struct wr_error *err);
 wr_status wr_kafka_reader_poll(struct wr_reader *r, struct wr_time now, struct wr_batch *batch,
                                struct wr_poll *out, struct wr_error *err);
+void wr_kafka_reader_pause(struct wr_reader *r, uint32_t split, bool paused);
 int64_t wr_kafka_reader_deadline_ns(const struct wr_reader *r);
 void wr_kafka_reader_close(struct wr_reader *r);
 

@@ -396,6 +396,7 @@ const struct wr_source_ops wr_source_nexmark = {
     .open = nexmark_open,
     .reader_open = nexmark_reader_open,
     .poll = wr_generator_poll,
+    .pause = wr_generator_pause,
     .deadline_ns = wr_generator_deadline_ns,
     .reader_close = wr_generator_reader_close,
     .close = nexmark_close,
