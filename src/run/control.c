@@ -195,8 +195,9 @@ static void throw_away(struct wr_control *c, const struct wr_manifest *head,
     }
 }
 
-/* Behind the commit and nobody waits for it: a failure only leaves an object that a later reset removes. */
-static void sweep(struct wr_control *c)
+/* Behind the commit and nobody waits for it: a failure only leaves an object that a later reset removes.
+ * False: the store does not answer. */
+static bool sweep(struct wr_control *c)
 {
     bool works = true; /* else the next epoch's turn: control does not wait for a dead store several times */
     for (uint32_t n = 0; n < GARBAGE_PER_EPOCH && c->garbage_count > 0 && works; n++) {
@@ -208,6 +209,7 @@ static void sweep(struct wr_control *c)
         }
         free(key);
     }
+    return works;
 }
 
 /* The commit point. WR_END: not yet, again at retry_ns. */
@@ -339,8 +341,9 @@ static void finish_epoch(struct wr_control *c)
     c->epoch_open = false;
     if (c->seat != NULL) {
         wr_seat_published(c->seat); /* recovery need not look at what is known to be published */
-        sweep(c);
-        wr_seat_prune(c->seat);
+        if (sweep(c)) {
+            wr_seat_prune(c->seat);
+        }
     }
 }
 
