@@ -10,6 +10,7 @@
 #include "run/control.h"
 #include "run/early_stop.h"
 #include "run/ledger_view.h"
+#include "run/memory_trim.h"
 #include "run/policy.h"
 #include "run/recovery.h"
 #include "run/replay.h"
@@ -31,6 +32,7 @@ struct controller {
     bool signal_armed;
     struct signalfd_siginfo signal_info;
     struct wr_status_block *status;
+    struct wr_memory_trim trim;
 };
 
 /* ---- layout ---- */
@@ -300,6 +302,7 @@ static wr_status control_loop(struct controller *c, struct wr_error *err)
             return wr_epoch_failed(&c->control.p->board, err) ? WR_FAIL : WR_OK;
         }
         wr_status_block_tick(c->status, now);
+        wr_memory_trim_tick(&c->trim, now);
         wait_until(c, next_ns);
     }
 }
@@ -406,7 +409,9 @@ static wr_status run_threads(struct controller *c, struct wr_error *err)
         wr_early_stop_end(&early);
         if (status == WR_OK) {
             c->status = wr_status_block_create(p);
+            wr_memory_trim_init(&c->trim, p->config.memory_bytes);
             status = control_loop(c, err);
+            wr_memory_trim_deinit(&c->trim);
             wr_status_block_destroy(c->status);
         }
         stop_threads(p);

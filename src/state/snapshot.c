@@ -156,8 +156,9 @@ wr_status wr_snapshot_finish(struct wr_snapshot_writer *writer, struct wr_buf *o
     put_u32(object, VERSION);
     uint32_t chain = wr_crc32c(0, object->data + start, 8);
     for (uint32_t i = 0; i < writer->block_count && status == WR_OK; i++) {
-        const struct block *block = &writer->blocks[i];
+        struct block *block = &writer->blocks[i];
         status = put_block(context, block, writer->names[block->name], object, &chain, err);
+        wr_buf_deinit(&block->records); /* a large state's would else be there twice */
     }
     ZSTD_freeCCtx(context);
     if (status != WR_OK) {
