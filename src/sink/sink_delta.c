@@ -305,6 +305,16 @@ static wr_status remove_leftovers(struct wr_writer *w, const char *owner, uint64
     return status;
 }
 
+/* Files that were being sent when their owner ended: no receipt names an upload that is not whole. */
+static wr_status abandon_uploads(struct wr_writer *w, const char *owner, struct wr_error *err)
+{
+    struct wr_buf mark = { 0 };
+    wr_parquet_files_mark(w->env.plan, owner, &mark);
+    const wr_status status = wr_store_abandon(w->store, "", wr_buf_cstr(&mark), NULL, NULL, err);
+    wr_buf_deinit(&mark);
+    return status;
+}
+
 static wr_status delta_recover(struct wr_writer *w, const struct wr_sink_recovery *recovery,
                                struct wr_error *err)
 {
@@ -320,8 +330,11 @@ static wr_status delta_recover(struct wr_writer *w, const struct wr_sink_recover
     }
     const uint32_t first =
         recovery->owner_count > OWNERS_MAX ? recovery->owner_count - OWNERS_MAX : 0;
-    for (uint32_t i = first; w->env.plan->partition_count == 0 && i < recovery->owner_count; i++) {
-        WR_TRY(remove_leftovers(w, recovery->owners[i], committed, err));
+    for (uint32_t i = first; i < recovery->owner_count; i++) {
+        if (w->env.plan->partition_count == 0) {
+            WR_TRY(remove_leftovers(w, recovery->owners[i], committed, err));
+        }
+        WR_TRY(abandon_uploads(w, recovery->owners[i], err));
     }
     return WR_OK;
 }
