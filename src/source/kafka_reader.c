@@ -150,12 +150,10 @@ static bool comes_again(const rd_kafka_headers_t *headers, size_t at, const char
 
 static struct wr_slice headers_json(const struct wr_records *base, uint32_t index, void *into)
 {
-    const struct kafka_records *records = (const struct kafka_records *)base;
     struct wr_buf *buf = into;
-    /* Not always the record's own number: a copy may begin elsewhere in items. */
+    /* Of base nothing but the items: it may be a copy, and may begin elsewhere in them. */
     const rd_kafka_message_t *message = base->items[index].handle;
     rd_kafka_headers_t *headers = NULL;
-    wr_assert(records->messages != NULL);
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
         rd_kafka_header_cnt(headers) == 0) {
         return (struct wr_slice){ 0 };
