@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_HANDLES_MAX 8
+#define IDLE_HANDLES_MAX 24 /* as many as a store has under way */
 /* A server's headers; more is nobody's honest answer. */
 #define HEADER_BYTES_MAX       (64u << 10)
 #define RESPONSE_BYTES_DEFAULT (1u << 20)

@@ -457,6 +457,7 @@ static wr_status s3_list(struct wr_store *base, const char *prefix, const char *
 
 const struct wr_store_ops wr_store_s3_ops = {
     .scheme = "s3://",
+    .knows_direct = true,
     .check = s3_check,
     .open = s3_open,
     .close = s3_close,
@@ -470,6 +471,8 @@ const struct wr_store_ops wr_store_s3_ops = {
     .upload_write = wr_s3_upload_write,
     .upload_prepare = wr_s3_upload_prepare,
     .upload_publish = wr_s3_upload_publish,
+    .upload_prepare_begin = wr_s3_upload_prepare_begin,
+    .upload_publish_begin = wr_s3_upload_publish_begin,
     .upload_close = wr_s3_upload_close,
     .upload_ticket = wr_s3_upload_ticket,
     .upload_keep = wr_s3_upload_keep,

@@ -18,6 +18,8 @@
 /* S3's limit for a whole key. */
 #define WR_S3_KEY_BYTES_MAX 1024
 
+struct s3_slot;
+
 struct s3_store {
     struct wr_store base;
     char *url; /* as the user wrote it, for messages */
@@ -34,7 +36,11 @@ struct s3_store {
     struct wr_aws_credentials credentials;
     struct wr_aws_signer *signer;
     struct wr_http_client *client;
-    struct wr_http_call call; /* for everything but parts */
+    struct wr_http_call call; /* for everything but uploads */
+    /* Of all uploads: requests that are not answered for good, and the bytes they hold. */
+    uint32_t under_way;
+    uint64_t under_way_bytes;
+    struct s3_slot *waiting; /* of them: those to be sent again, when their time has come */
 };
 
 /* One request, decoded. key: NULL speaks to the bucket, else without the store's prefix. */
@@ -54,10 +60,10 @@ struct s3_ask {
 /* Builds and signs ask into call (which is cleared first): anew for each attempt, since signatures
  * age. */
 void wr_s3_sign(struct s3_store *store, const struct s3_ask *ask, struct wr_http_call *call);
-/* Whether call's outcome is worth another attempt; waits before it. *open_outcome is set when the
+/* Whether call's outcome is worth another attempt, and after how long. *open_outcome is set when the
  * server may have acted although its answer says otherwise or never came. */
 bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3_ask *ask,
-                 const struct wr_http_call *call, bool *open_outcome);
+                 const struct wr_http_call *call, bool *open_outcome, uint32_t *wait_ms);
 /* Signs, sends, tries again; the last outcome is in store->call, status 0 when nobody answered.
  * Returns whether an attempt before the last left its outcome open (or the last itself had no
  * answer). */
@@ -86,6 +92,8 @@ wr_status wr_s3_upload_write(struct wr_upload *upload, const void *data, size_t 
                              struct wr_error *err);
 wr_status wr_s3_upload_prepare(struct wr_upload *upload, struct wr_error *err);
 wr_status wr_s3_upload_publish(struct wr_upload *upload, struct wr_error *err);
+void wr_s3_upload_prepare_begin(struct wr_upload *upload);
+void wr_s3_upload_publish_begin(struct wr_upload *upload);
 void wr_s3_upload_close(struct wr_upload *upload);
 void wr_s3_upload_ticket(const struct wr_upload *upload, struct wr_buf *into);
 void wr_s3_upload_keep(struct wr_upload *upload);

@@ -226,10 +226,10 @@ static uint32_t retry_after_ms(const struct wr_http_call *call)
 }
 
 bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3_ask *ask,
-                 const struct wr_http_call *call, bool *open_outcome)
+                 const struct wr_http_call *call, bool *open_outcome, uint32_t *wait_ms)
 {
     char code[64];
-    uint32_t wait_ms = 0;
+    *wait_ms = 0;
     if (!worth_retrying(ask, call)) {
         return false;
     }
@@ -237,18 +237,17 @@ bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3
      * may have. */
     *open_outcome =
         *open_outcome || call->status == 0 || call->status == 200 || call->status >= 500;
-    if (!wr_retry_next(retry, retry_after_ms(call), &wait_ms)) {
+    if (!wr_retry_next(retry, retry_after_ms(call), wait_ms)) {
         return false;
     }
     error_code(call, code);
     if (call->status != 0) {
         wr_log_debug("s3", "%s %s%s: %d %.40s; again in %u ms", ask->method, store->url,
-                     ask->key != NULL ? " (object)" : "", call->status, code, wait_ms);
+                     ask->key != NULL ? " (object)" : "", call->status, code, *wait_ms);
     } else {
         wr_log_debug("s3", "%s %s: %s; again in %u ms", ask->method, store->url, call->problem,
-                     wait_ms);
+                     *wait_ms);
     }
-    wr_clock_sleep_ms(wait_ms);
     return true;
 }
 
@@ -263,9 +262,11 @@ bool wr_s3_ask(struct s3_store *store, const struct s3_ask *ask)
     for (;;) {
         wr_s3_sign(store, ask, &store->call);
         wr_http_perform(store->client, &store->call);
-        if (!wr_s3_again(store, &retry, ask, &store->call, &open_outcome)) {
+        uint32_t wait_ms;
+        if (!wr_s3_again(store, &retry, ask, &store->call, &open_outcome, &wait_ms)) {
             return open_outcome;
         }
+        wr_clock_sleep_ms(wait_ms);
     }
 }
 

@@ -2,7 +2,9 @@
  * time; all of them are at the server when prepare returns; the request that completes the upload
  * is its publication.
  *
- * States: writing -> [prepare] -> prepared -> [publish] -> published; any -> [close] -> gone.
+ * States: writing -> [prepare] -> prepared -> [publish] -> published; any -> [close] -> gone. A
+ * direct upload that is no larger than a part is one put, and published by it.
+ *
  * Invariants:
  *   (1) a slot's body is not touched while its call is under way
  *   (2) every part that was sent has its ETag in etags once the upload is prepared, in order of
@@ -11,8 +13,9 @@
  *       was lost may have happened, and an upload that a manifest names must stay completable
  *   (4) a write takes all or nothing, and what it took is not lost by a failure: parts that did not
  *       get through are sent again by the next call of write or prepare
- * Several uploads of one store may be under way: whoever waits on the client handles the others'
- * parts too. A ticket holds what completes an upload: its id, the parts' ETags, and the id in its
+ *   (5) a request that is to be repeated later keeps its place: only its own upload waits for it
+ * Many uploads of one store may be under way: whoever waits on the client handles the others'
+ * requests too, and begins none while too much is under way. A ticket holds what completes an upload: its id, the parts' ETags, and the id in its
  * metadata by which the object is recognised afterwards.
  */
 #include "store/store_s3.h"
@@ -31,12 +34,25 @@
  * usual size. */
 #define SLOTS      4
 #define PARTS_MAX  10000 /* S3's limit */
+/* Of all uploads together: beyond it begin waits. */
+#define UNDER_WAY_MAX       24u
+#define UNDER_WAY_BYTES_MAX (32u << 20)
 #define ETAG_BYTES 80    /* quotes and 32 hex digits as a rule */
 
 struct s3_upload;
 
-struct slot {
+enum s3_step {
+    STEP_PART,
+    STEP_WHOLE,    /* all of a direct upload */
+    STEP_BEGIN,    /* the server gives an upload id; the first part follows */
+    STEP_COMPLETE, /* publication */
+};
+
+struct s3_slot {
     struct s3_upload *upload;
+    struct s3_slot *next_waiting;
+    int64_t due_ns; /* when it is sent again */
+    enum s3_step step;
     struct wr_http_call call;
     struct wr_buf body;
     char number[8]; /* 1.., as text */
@@ -45,6 +61,7 @@ struct slot {
     bool sent; /* as a part; not filling any more */
     bool under_way;
     bool lost; /* did not get through; body is still here */
+    bool open_outcome; /* it may have happened all the same */
 };
 
 struct s3_upload {
@@ -53,7 +70,8 @@ struct s3_upload {
     char *key;
     char *upload_id; /* NULL: not begun at the server */
     char put_id[WR_S3_PUT_ID_BYTES];
-    struct slot slots[SLOTS];
+    struct s3_slot slots[SLOTS];
+    struct s3_slot control; /* beginning and completion */
     uint32_t filling;   /* the slot that write appends to, unless it is sent */
     struct wr_buf rest; /* of a write that a failure met half-way: goes before all others */
     uint32_t part_count;
@@ -62,6 +80,7 @@ struct s3_upload {
     uint64_t part_bytes; /* grows with the object, so that PARTS_MAX are enough for 5 TiB */
     uint64_t bytes;      /* written */
     bool prepared, publishing, published, kept;
+    bool ended; /* the completion has an outcome, in control, that nobody has looked at */
     bool failed; /* failure says why */
     struct wr_error failure;
 };
@@ -81,62 +100,95 @@ wr_status wr_s3_upload_open(struct wr_upload **into, struct wr_store *base, cons
         upload->slots[i].upload = upload;
         upload->slots[i].call.ctx = &upload->slots[i];
     }
+    upload->control.upload = upload;
+    upload->control.call.ctx = &upload->control;
     *into = &upload->base;
     return WR_OK;
 }
 
-static wr_status begin_at_server(struct s3_upload *upload, struct wr_error *err)
+/* --- requests
+ * ------------------------------------------------------------------------------------- */
+
+static struct s3_ask ask_of(const struct s3_slot *slot)
 {
-    struct s3_store *store = upload->store;
-    const struct s3_ask ask = {.method = "POST",
-                               .key = upload->key,
-                               .query = {{"uploads", ""}},
-                               .query_count = 1,
-                               .headers = {{WR_S3_PUT_ID, upload->put_id}},
-                               .header_count = 1};
-    struct wr_buf id = {0};
-    (void)wr_s3_ask(store, &ask);
-    if (store->call.status != 200) {
-        return wr_s3_fail(store, &ask, &store->call, "begin an upload", err);
+    const struct s3_upload *upload = slot->upload;
+    const enum s3_step step = slot->step;
+    struct s3_ask ask = {.method = step == STEP_PART || step == STEP_WHOLE ? "PUT" : "POST",
+                         .key = upload->key,
+                         .body = slot->body.data,
+                         .body_bytes = slot->body.bytes};
+    if (step == STEP_PART) {
+        ask.query[ask.query_count++] = (struct wr_aws_pair){"partNumber", slot->number};
     }
-    const struct wr_slice xml = {store->call.response.data, store->call.response.bytes};
-    if (!wr_s3_xml_text(xml, "UploadId", &id) || id.bytes == 0 || id.bytes > 2000) {
-        wr_buf_deinit(&id);
-        return wr_fail(err, WR_CLASS_FATAL,
-                       "%s: cannot begin an upload: the answer names no UploadId", store->url);
+    if (step == STEP_PART || step == STEP_COMPLETE) {
+        ask.query[ask.query_count++] = (struct wr_aws_pair){"uploadId", upload->upload_id};
     }
-    upload->upload_id = wr_strdup(wr_buf_cstr(&id));
-    wr_buf_deinit(&id);
-    return WR_OK;
+    if (step == STEP_BEGIN) {
+        ask.query[ask.query_count++] = (struct wr_aws_pair){"uploads", ""};
+    }
+    if (step == STEP_BEGIN || step == STEP_WHOLE) {
+        ask.headers[ask.header_count++] = (struct wr_aws_pair){WR_S3_PUT_ID, upload->put_id};
+    }
+    if (step == STEP_COMPLETE) {
+        ask.headers[ask.header_count++] = (struct wr_aws_pair){"Content-Type", "application/xml"};
+    }
+    return ask;
 }
 
-/* --- parts
- * ---------------------------------------------------------------------------------------- */
-
-static struct s3_ask part_ask(const struct slot *slot)
+static void send_slot(struct s3_slot *slot)
 {
-    return (struct s3_ask){
-        .method = "PUT",
-        .key = slot->upload->key,
-        .query = {{"partNumber", slot->number}, {"uploadId", slot->upload->upload_id}},
-        .query_count = 2,
-        .body = slot->body.data,
-        .body_bytes = slot->body.bytes};
-}
-
-static void send_slot(struct slot *slot)
-{
-    const struct s3_ask ask = part_ask(slot);
+    const struct s3_ask ask = ask_of(slot);
     wr_s3_sign(slot->upload->store, &ask, &slot->call);
     wr_http_begin(slot->upload->store->client, &slot->call);
 }
 
-static void part_arrived(struct slot *slot)
+static void begin_slot(struct s3_slot *slot, enum s3_step step)
+{
+    struct s3_store *store = slot->upload->store;
+    slot->step = step;
+    slot->retry = store->retry;
+    wr_rand_seed(&slot->retry.rand, wr_rand_entropy());
+    slot->under_way = true;
+    slot->lost = false;
+    slot->open_outcome = false;
+    slot->upload->under_way++;
+    store->under_way++;
+    store->under_way_bytes += slot->body.bytes;
+    send_slot(slot);
+}
+
+static void end_slot(struct s3_slot *slot)
+{
+    struct s3_store *store = slot->upload->store;
+    slot->under_way = false;
+    slot->upload->under_way--;
+    store->under_way--;
+    store->under_way_bytes -= slot->body.bytes;
+}
+
+static void send_part(struct s3_upload *upload);
+
+static void begun_at_server(struct s3_slot *slot)
+{
+    struct s3_upload *upload = slot->upload;
+    const struct wr_slice xml = {slot->call.response.data, slot->call.response.bytes};
+    struct wr_buf id = {0};
+    if (wr_s3_xml_text(xml, "UploadId", &id) && id.bytes > 0 && id.bytes <= 2000) {
+        upload->upload_id = wr_strdup(wr_buf_cstr(&id));
+        send_part(upload);
+    } else if (!upload->failed) {
+        upload->failed = true;
+        (void)wr_fail(&upload->failure, WR_CLASS_FATAL,
+                      "%s: cannot begin an upload: the answer names no UploadId",
+                      upload->store->url);
+    }
+    wr_buf_deinit(&id);
+}
+
+static void part_arrived(struct s3_slot *slot)
 {
     struct s3_upload *upload = slot->upload;
     const struct wr_slice etag = wr_http_call_answer(&slot->call, "ETag");
-    slot->under_way = false;
-    upload->under_way--;
     if (etag.bytes == 0 || etag.bytes >= ETAG_BYTES || memchr(etag.data, '<', etag.bytes) != NULL ||
         memchr(etag.data, '&', etag.bytes) != NULL) {
         upload->failed = true;
@@ -150,35 +202,105 @@ static void part_arrived(struct slot *slot)
     slot->body.bytes = 0; /* (1) over */
 }
 
-/* One part's call has ended, in whatever way. */
-static void part_done(struct slot *slot)
+/* The answer is 200. */
+static void slot_arrived(struct s3_slot *slot)
 {
-    struct s3_upload *upload = slot->upload;
-    const struct s3_ask ask = part_ask(slot);
-    bool open_outcome = false; /* the same part may be sent twice */
-    if (slot->call.status == 200) {
+    end_slot(slot);
+    switch (slot->step) {
+    case STEP_PART:
         part_arrived(slot);
-    } else if (!upload->failed &&
-               wr_s3_again(upload->store, &slot->retry, &ask, &slot->call, &open_outcome)) {
-        send_slot(slot);
+        return;
+    case STEP_WHOLE:
+        slot->body.bytes = 0;
+        slot->upload->published = true;
+        return;
+    case STEP_BEGIN:
+        begun_at_server(slot);
+        return;
+    case STEP_COMPLETE:
+        slot->upload->ended = true;
+        return;
+    }
+}
+
+/* (5) */
+static bool is_repeated(struct s3_slot *slot)
+{
+    struct s3_store *store = slot->upload->store;
+    const struct s3_ask ask = ask_of(slot);
+    uint32_t wait_ms;
+    if (slot->upload->failed ||
+        !wr_s3_again(store, &slot->retry, &ask, &slot->call, &slot->open_outcome, &wait_ms)) {
+        return false;
+    }
+    slot->due_ns = wr_clock_now().mono_ns + (int64_t)wait_ms * 1000000;
+    slot->next_waiting = store->waiting;
+    store->waiting = slot;
+    return true;
+}
+
+/* One call has ended, in whatever way. A completion may say 200 and fail all the same. */
+static void slot_done(struct s3_slot *slot)
+{
+    static const char *const doing[] = {"upload a part", "put", "begin an upload"};
+    struct s3_upload *upload = slot->upload;
+    if (slot->call.status == 200 && slot->step != STEP_COMPLETE) {
+        slot_arrived(slot);
+    } else if (is_repeated(slot)) {
+        return;
+    } else if (slot->step == STEP_COMPLETE) {
+        slot_arrived(slot); /* publish judges it */
     } else {
-        slot->under_way = false;
+        const struct s3_ask ask = ask_of(slot);
+        end_slot(slot);
         slot->lost = true;
-        upload->under_way--;
         if (!upload->failed) {
             upload->failed = true;
-            (void)wr_s3_fail(upload->store, &ask, &slot->call, "upload a part", &upload->failure);
+            (void)wr_s3_fail(upload->store, &ask, &slot->call, doing[slot->step],
+                             &upload->failure);
         }
     }
 }
 
-static void wait_for_a_part(struct s3_store *store)
+/* Sends again what is due; returns how long it is until the next is. */
+static int64_t send_due(struct s3_store *store)
 {
+    const int64_t now = wr_clock_now().mono_ns;
+    int64_t next_ns = INT64_MAX;
+    for (struct s3_slot **at = &store->waiting; *at != NULL;) {
+        struct s3_slot *slot = *at;
+        if (slot->due_ns <= now) {
+            *at = slot->next_waiting;
+            send_slot(slot);
+        } else {
+            next_ns = slot->due_ns - now < next_ns ? slot->due_ns - now : next_ns;
+            at = &slot->next_waiting;
+        }
+    }
+    return next_ns;
+}
+
+/* Waits until a request of any upload has an outcome, or one is due again. */
+static void wait_for_one(struct s3_store *store)
+{
+    const int64_t until_due_ns = send_due(store);
     struct wr_http_call *call = wr_http_wait_any(store->client);
     if (call != NULL) {
-        part_done(call->ctx);
+        slot_done(call->ctx);
+    } else if (store->waiting != NULL) {
+        wr_clock_sleep_ms((uint32_t)(until_due_ns / 1000000) + 1);
     }
 }
+
+static void wait_for_room(struct s3_store *store)
+{
+    while (store->under_way >= UNDER_WAY_MAX || store->under_way_bytes >= UNDER_WAY_BYTES_MAX) {
+        wait_for_one(store);
+    }
+}
+
+/* --- writing
+ * -------------------------------------------------------------------------------------- */
 
 static wr_status check(const struct s3_upload *upload, struct wr_error *err)
 {
@@ -186,16 +308,6 @@ static wr_status check(const struct s3_upload *upload, struct wr_error *err)
         *err = upload->failure;
     }
     return upload->failed ? WR_FAIL : WR_OK;
-}
-
-static void begin_slot(struct slot *slot)
-{
-    slot->retry = slot->upload->store->retry;
-    wr_rand_seed(&slot->retry.rand, wr_rand_entropy());
-    slot->under_way = true;
-    slot->lost = false;
-    slot->upload->under_way++;
-    send_slot(slot);
 }
 
 /* Sends again what did not get through, if that may help (4). */
@@ -207,31 +319,42 @@ static wr_status revive(struct s3_upload *upload, struct wr_error *err)
     upload->failed = false;
     for (uint32_t i = 0; i < SLOTS; i++) {
         if (upload->slots[i].lost) {
-            begin_slot(&upload->slots[i]);
+            begin_slot(&upload->slots[i], upload->slots[i].step);
         }
+    }
+    if (upload->control.lost) {
+        begin_slot(&upload->control, STEP_BEGIN);
     }
     return WR_OK;
 }
 
 /* Sends what the filling slot holds as the next part. */
-static wr_status send_part(struct s3_upload *upload, struct wr_error *err)
+static void send_part(struct s3_upload *upload)
 {
-    struct slot *slot = &upload->slots[upload->filling];
-    wr_ensure(upload->part_count < PARTS_MAX, err, WR_CLASS_FATAL,
-              "%s: an object of more than %d parts: raise part_size", upload->store->url,
-              PARTS_MAX);
-    if (upload->upload_id == NULL) {
-        WR_TRY(begin_at_server(upload, err));
-    }
+    struct s3_slot *slot = &upload->slots[upload->filling];
     slot->part = upload->part_count++;
     snprintf(slot->number, sizeof(slot->number), "%u", slot->part + 1);
     memset(wr_buf_reserve(&upload->etags, ETAG_BYTES), 0, ETAG_BYTES);
     upload->etags.bytes += ETAG_BYTES;
     slot->sent = true;
-    begin_slot(slot);
+    begin_slot(slot, STEP_PART);
     /* Doubled now and then, 10,000 parts of 8 MiB would hold 80 GB, of these 5 TiB. */
     if (upload->part_count % 1000 == 0 && upload->part_bytes <= UINT64_C(1) << 29) {
         upload->part_bytes *= 2;
+    }
+}
+
+/* The filling slot leaves: at once, or, while the server does not know of the upload, when it has
+ * given it an id. */
+static wr_status let_go(struct s3_upload *upload, struct wr_error *err)
+{
+    wr_ensure(upload->part_count < PARTS_MAX, err, WR_CLASS_FATAL,
+              "%s: an object of more than %d parts: raise part_size", upload->store->url,
+              PARTS_MAX);
+    if (upload->upload_id != NULL) {
+        send_part(upload);
+    } else if (!upload->control.under_way) {
+        begin_slot(&upload->control, STEP_BEGIN);
     }
     return WR_OK;
 }
@@ -248,22 +371,26 @@ static wr_status next_slot(struct s3_upload *upload, struct wr_error *err)
                 return check(upload, err);
             }
         }
-        wait_for_a_part(upload->store);
+        wait_for_one(upload->store);
     }
     return check(upload, err);
 }
 
 static bool is_full(const struct s3_upload *upload)
 {
-    const struct slot *slot = &upload->slots[upload->filling];
+    const struct s3_slot *slot = &upload->slots[upload->filling];
     return !slot->sent && slot->body.bytes >= upload->part_bytes;
 }
 
 /* Makes filling a slot that has room. */
 static wr_status make_room(struct s3_upload *upload, struct wr_error *err)
 {
-    if (is_full(upload)) {
-        WR_TRY(send_part(upload, err));
+    while (is_full(upload)) {
+        WR_TRY(let_go(upload, err));
+        if (is_full(upload)) {
+            wait_for_one(upload->store); /* for the upload's id */
+            WR_TRY(check(upload, err));
+        }
     }
     return upload->slots[upload->filling].sent ? next_slot(upload, err) : WR_OK;
 }
@@ -314,7 +441,7 @@ wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t by
     upload->bytes += bytes;
     if (status == WR_OK && is_full(upload)) {
         struct wr_error ignored; /* early; if it fails, the next call tries again and says so */
-        (void)!send_part(upload, &ignored);
+        (void)!let_go(upload, &ignored);
     }
     if (upload->under_way > 0) {
         wr_http_turn(upload->store->client);
@@ -322,27 +449,53 @@ wr_status wr_s3_upload_write(struct wr_upload *base, const void *data, size_t by
     return WR_OK;
 }
 
+/* Sends what is left, unless that is under way. */
+static wr_status begin_rest(struct s3_upload *upload, struct wr_error *err)
+{
+    WR_TRY(revive(upload, err));
+    WR_TRY(feed_rest(upload, err));
+    struct s3_slot *slot = &upload->slots[upload->filling];
+    /* An empty object is one empty part. */
+    if (slot->sent || upload->control.under_way ||
+        (slot->body.bytes == 0 && upload->part_count > 0)) {
+        return WR_OK;
+    }
+    if (upload->base.direct && upload->upload_id == NULL) {
+        slot->sent = true;
+        begin_slot(slot, STEP_WHOLE);
+        return WR_OK;
+    }
+    return let_go(upload, err);
+}
+
+void wr_s3_upload_prepare_begin(struct wr_upload *base)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    struct wr_error ignored; /* prepare tries again and says so */
+    if (!upload->prepared && !upload->failed) {
+        wait_for_room(upload->store);
+        (void)!begin_rest(upload, &ignored);
+        wr_http_turn(upload->store->client);
+    }
+}
+
 wr_status wr_s3_upload_prepare(struct wr_upload *base, struct wr_error *err)
 {
     struct s3_upload *upload = (struct s3_upload *)base;
-    wr_assert(!upload->prepared);
-    WR_TRY(revive(upload, err));
-    WR_TRY(feed_rest(upload, err));
-    /* An empty object is one empty part. */
-    const struct slot *slot = &upload->slots[upload->filling];
-    if (!slot->sent && (slot->body.bytes > 0 || upload->part_count == 0)) {
-        WR_TRY(send_part(upload, err));
+    if (!upload->prepared) {
+        WR_TRY(begin_rest(upload, err));
+        while (upload->under_way > 0) {
+            wait_for_one(upload->store);
+        }
+        WR_TRY(check(upload, err));
+        for (uint32_t i = 0; i < SLOTS; i++) {
+            wr_buf_deinit(&upload->slots[i].body);
+            wr_http_call_deinit(&upload->slots[i].call);
+        }
+        wr_http_call_deinit(&upload->control.call);
+        upload->prepared = true; /* (2) */
     }
-    while (upload->under_way > 0) {
-        wait_for_a_part(upload->store);
-    }
-    WR_TRY(check(upload, err));
-    for (uint32_t i = 0; i < SLOTS; i++) {
-        wr_buf_deinit(&upload->slots[i].body);
-        wr_http_call_deinit(&upload->slots[i].call);
-    }
-    upload->prepared = true; /* (2) */
-    return WR_OK;
+    return base->direct ? wr_s3_upload_publish(base, err) : WR_OK;
 }
 
 /* --- publication
@@ -353,16 +506,80 @@ static void append_part(struct wr_buf *xml, uint32_t number, const char *etag)
     wr_buf_printf(xml, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", number, etag);
 }
 
-/* Asks the server to complete an upload whose parts are listed in xml. Done already is WR_OK: no
- * such upload, and the object with put_id is there. */
+static void append_completion(struct wr_buf *xml, const struct wr_buf *parts)
+{
+    wr_buf_text(xml, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    wr_buf_append(xml, parts->data, parts->bytes);
+    wr_buf_text(xml, "</CompleteMultipartUpload>");
+}
+
+/* What became of the request that completes an upload. Done already is WR_OK: no such upload, and
+ * the object with put_id is there. */
+static wr_status judge(struct s3_store *store, const struct s3_ask *ask,
+                       const struct wr_http_call *call, const char *put_id, bool open_outcome,
+                       struct wr_error *err)
+{
+    /* S3 sends 200 before it has finished, and then perhaps an <Error>. */
+    struct wr_slice rest = {call->response.data, call->response.bytes}, inside;
+    if (call->status == 200 && !wr_s3_xml_next(&rest, "Error", &inside)) {
+        return WR_OK;
+    }
+    const bool gone = wr_s3_is_error(call, "NoSuchUpload");
+    const wr_status failed = wr_s3_fail(store, ask, call, "publish an upload", err);
+    if ((gone || open_outcome) && wr_s3_whose(store, ask->key, put_id, NULL) == WR_OK) {
+        return WR_OK; /* an attempt whose answer was lost, or another process, did it */
+    }
+    if (gone) {
+        wr_error_hint(err, "somebody aborted the upload of %.300s (a lifecycle rule?), or the "
+                           "object was removed since", ask->key);
+    }
+    return failed;
+}
+
+void wr_s3_upload_publish_begin(struct wr_upload *base)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    struct wr_buf parts = {0};
+    wr_assert(upload->prepared);
+    if (upload->published || upload->ended || upload->control.under_way) {
+        return;
+    }
+    wait_for_room(upload->store);
+    for (uint32_t i = 0; i < upload->part_count; i++) {
+        append_part(&parts, i + 1, upload->etags.data + (size_t)i * ETAG_BYTES);
+    }
+    upload->control.body.bytes = 0;
+    append_completion(&upload->control.body, &parts);
+    wr_buf_deinit(&parts);
+    upload->publishing = true; /* (3) */
+    begin_slot(&upload->control, STEP_COMPLETE);
+    wr_http_turn(upload->store->client);
+}
+
+wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    wr_s3_upload_publish_begin(base);
+    while (upload->control.under_way) {
+        wait_for_one(upload->store);
+    }
+    if (upload->published) {
+        return WR_OK;
+    }
+    upload->ended = false;
+    const struct s3_ask ask = ask_of(&upload->control);
+    const wr_status published = judge(upload->store, &ask, &upload->control.call, upload->put_id,
+                                      upload->control.open_outcome, err);
+    upload->published = published == WR_OK;
+    return published;
+}
+
+/* Asks the server to complete an upload whose parts are listed in xml. */
 static wr_status complete(struct s3_store *store, const char *key, const char *upload_id,
                           const char *put_id, const struct wr_buf *parts, struct wr_error *err)
 {
     struct wr_buf xml = {0};
-    wr_buf_text(&xml,
-                "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    wr_buf_append(&xml, parts->data, parts->bytes);
-    wr_buf_text(&xml, "</CompleteMultipartUpload>");
+    append_completion(&xml, parts);
     const struct s3_ask ask = {.method = "POST",
                                .key = key,
                                .query = {{"uploadId", upload_id}},
@@ -372,40 +589,8 @@ static wr_status complete(struct s3_store *store, const char *key, const char *u
                                .body = xml.data,
                                .body_bytes = xml.bytes};
     const bool open_outcome = wr_s3_ask(store, &ask);
-    /* S3 sends 200 before it has finished, and then perhaps an <Error>. */
-    struct wr_slice rest = {store->call.response.data, store->call.response.bytes}, inside;
-    const bool refused = store->call.status != 200 || wr_s3_xml_next(&rest, "Error", &inside);
-    wr_status published = WR_OK;
-    if (refused) {
-        const bool gone = wr_s3_is_error(&store->call, "NoSuchUpload");
-        published = wr_s3_fail(store, &ask, &store->call, "publish an upload", err);
-        if ((gone || open_outcome) && wr_s3_whose(store, key, put_id, NULL) == WR_OK) {
-            published = WR_OK; /* an attempt whose answer was lost, or another process, did it */
-        } else if (gone) {
-            wr_error_hint(err, "somebody aborted the upload of %.300s (a lifecycle rule?), or the "
-                               "object was removed since", key);
-        }
-    }
+    const wr_status published = judge(store, &ask, &store->call, put_id, open_outcome, err);
     wr_buf_deinit(&xml);
-    return published;
-}
-
-wr_status wr_s3_upload_publish(struct wr_upload *base, struct wr_error *err)
-{
-    struct s3_upload *upload = (struct s3_upload *)base;
-    struct wr_buf parts = {0};
-    wr_assert(upload->prepared);
-    if (upload->published) {
-        return WR_OK;
-    }
-    for (uint32_t i = 0; i < upload->part_count; i++) {
-        append_part(&parts, i + 1, upload->etags.data + (size_t)i * ETAG_BYTES);
-    }
-    upload->publishing = true; /* (3) */
-    const wr_status published = complete(upload->store, upload->key, upload->upload_id,
-                                         upload->put_id, &parts, err);
-    upload->published = published == WR_OK;
-    wr_buf_deinit(&parts);
     return published;
 }
 
@@ -499,17 +684,32 @@ static void abort_at_server(struct s3_upload *upload)
     }
 }
 
+static void close_slot(struct s3_slot *slot)
+{
+    struct s3_store *store = slot->upload->store;
+    if (slot->under_way) {
+        struct s3_slot **at = &store->waiting;
+        while (*at != NULL && *at != slot) {
+            at = &(*at)->next_waiting;
+        }
+        if (*at == slot) {
+            *at = slot->next_waiting;
+        } else {
+            wr_http_cancel(store->client, &slot->call);
+        }
+        end_slot(slot);
+    }
+    wr_http_call_deinit(&slot->call);
+    wr_buf_deinit(&slot->body);
+}
+
 void wr_s3_upload_close(struct wr_upload *base)
 {
     struct s3_upload *upload = (struct s3_upload *)base;
     for (uint32_t i = 0; i < SLOTS; i++) {
-        struct slot *slot = &upload->slots[i];
-        if (slot->under_way) {
-            wr_http_cancel(upload->store->client, &slot->call);
-        }
-        wr_http_call_deinit(&slot->call);
-        wr_buf_deinit(&slot->body);
+        close_slot(&upload->slots[i]);
     }
+    close_slot(&upload->control);
     if (upload->upload_id != NULL && !upload->publishing && !upload->kept) { /* (3) */
         abort_at_server(upload);
     }
