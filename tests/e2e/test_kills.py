@@ -1,6 +1,7 @@
 """Exactly once with real processes: weir is killed with SIGKILL again and again while events stream in, its broker and its object
 store die, freeze and go astray, owners meet; in the end tables, directories, files, topics and ledger hold what was produced, once."""
 
+import contextlib
 import json
 import os
 import random
@@ -190,8 +191,14 @@ def test_killed_at_random_moments_all_comes_exactly_once(scene):
 @pytest.fixture
 def shaky(unique, tmp_path):
     """A scene of its own whose broker and object store are reached through a proxy, and so can be troubled in every way."""
-    with Toxiproxy() as proxy, Kafka(secure=True, KAFKA_ADVERTISED_PORT=(port := free_port())) as kafka, S3Minio() as s3:
+    port = free_port()
+    kafka = Kafka(secure=True, KAFKA_ADVERTISED_PORT=port)
+    kafka.directory, kafka.port = tmp_path / "kafka", free_port(Kafka.ports)
+    kafka.directory.mkdir()
+    with Toxiproxy() as proxy, S3Minio() as s3, contextlib.ExitStack() as stack:
+        # The proxy first: who asks the broker is sent there.
         brokers = proxy.add_proxy("kafka", kafka.brokers, port=port)
+        stack.enter_context(kafka)
         endpoint = "http://" + proxy.add_proxy("s3", f"127.0.0.1:{s3.port}")
         scene = Scene(kafka, unique, tmp_path, s3, brokers, endpoint)
         scene.proxy = proxy
