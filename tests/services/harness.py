@@ -460,6 +460,110 @@ class S3Versity(_S3):
         return http_status(self.endpoint, 2) > 0
 
 
+class Azurite(Service):
+    """Azure Blob Storage. After kill() it has lost what it acknowledged in its last seconds."""
+
+    script = "azurite"
+    needs = ("which:node", "azurite/.version")
+    account = "devstoreaccount1"
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+    @property
+    def scheme(self):
+        return "https" if self.environment.get("AZURITE_TLS") else "http"
+
+    @property
+    def endpoint(self):
+        host = "localhost" if self.scheme == "https" else "127.0.0.1"
+        return f"{self.scheme}://{host}:{self.port}/{self.account}"
+
+    def ready(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2):
+            return True
+
+    def env(self):
+        """The variables that point weir at this server."""
+        return {"AZURE_STORAGE_ACCOUNT": self.account, "AZURE_STORAGE_KEY": self.key,
+                "AZURE_STORAGE_BLOB_ENDPOINT": self.endpoint}
+
+    def client(self):
+        """The official SDK's, as the judge of what lies in the server."""
+        from azure.storage.blob import BlobServiceClient
+
+        verify = str(self.directory / "certs" / "ca.crt") if self.scheme == "https" else True
+        return BlobServiceClient(self.endpoint, credential=self.key, retry_total=2, connection_verify=verify)
+
+    def make_bucket(self, bucket):
+        self.client().create_container(bucket)
+        return bucket
+
+    def keys(self, bucket, prefix=""):
+        return sorted(blob.name for blob in self.client().get_container_client(bucket).list_blobs(prefix or None))
+
+    def read(self, bucket, key):
+        return self.client().get_blob_client(bucket, key).download_blob().readall()
+
+    def download(self, bucket, directory, prefix=""):
+        """Copies the objects into directory, under their keys; returns the paths."""
+        return _download(self, bucket, directory, prefix)
+
+    def url(self, bucket, path=""):
+        return f"az://{bucket}/{path}"
+
+
+class FakeGcs(Service):
+    """Google Cloud Storage's JSON API, without authentication."""
+
+    script = "gcs"
+    needs = ("bin/fake-gcs-server",)
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self):
+        return http_status(self.endpoint + "/_internal/healthcheck", 2) == 200
+
+    def env(self):
+        """The variable that points weir, as any Google client, at this server."""
+        return {"STORAGE_EMULATOR_HOST": self.endpoint}
+
+    def client(self):
+        """The official SDK's, as the judge of what lies in the server."""
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        return storage.Client(project="weir", credentials=AnonymousCredentials(),
+                              client_options={"api_endpoint": self.endpoint})
+
+    def make_bucket(self, bucket):
+        self.client().create_bucket(bucket)
+        return bucket
+
+    def keys(self, bucket, prefix=""):
+        return sorted(blob.name for blob in self.client().list_blobs(bucket, prefix=prefix or None))
+
+    def read(self, bucket, key):
+        return self.client().bucket(bucket).blob(key).download_as_bytes()
+
+    def download(self, bucket, directory, prefix=""):
+        """Copies the objects into directory, under their keys; returns the paths."""
+        return _download(self, bucket, directory, prefix)
+
+    def url(self, bucket, path=""):
+        return f"gs://{bucket}/{path}"
+
+
+def _download(service, bucket, directory, prefix):
+    paths = []
+    for key in service.keys(bucket, prefix):
+        path = pathlib.Path(directory) / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(service.read(bucket, key))
+        paths.append(path)
+    return paths
+
+
 class Toxiproxy(Service):
     """A TCP proxy that misbehaves on demand: add_proxy(), then toxic(), enable()."""
 
@@ -540,7 +644,7 @@ def weir_debug_bin():
 def weir_env(env=None):
     """The environment of a weir under test: this one's without what would lead it elsewhere."""
     clean = {k: v for k, v in os.environ.items()
-             if not k.startswith(("AWS_", "AZURE_", "GOOGLE_")) and not k.lower().endswith("_proxy")}
+             if not k.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR_")) and not k.lower().endswith("_proxy")}
     return {**clean, "LC_ALL": "C.UTF-8", "TZ": "UTC", **(env or {})}
 
 

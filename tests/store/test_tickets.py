@@ -1,4 +1,4 @@
-"""Prepared uploads outlive their process: tickets, what an earlier run left, races; on a local directory, MinIO and versitygw."""
+"""Prepared uploads outlive their process: tickets, what an earlier run left, races; on every kind of store."""
 
 import json
 import threading
@@ -14,13 +14,15 @@ class Place:
     """Where a store lies: opens handles of it, each a process of its own."""
 
     def __init__(self, request, tmp_path, unique):
-        self.tmp_path, self.opened = tmp_path, []
-        self.s3 = None if request.param == "local" else request.getfixturevalue(request.param)
-        if self.s3:
-            self.bucket = self.s3.make_bucket(unique("ticket"))
-            self.url, self.env, self.options = f"s3://{self.bucket}/pre", self.s3.env(), ["part_size=5MiB"]
+        self.tmp_path, self.opened, self.kind = tmp_path, [], request.param
+        self.service = None if self.kind == "local" else request.getfixturevalue(self.kind)
+        self.options = ["part_size=5MiB"]
+        if self.service:
+            scheme = {"azurite": "az", "gcs": "gs"}.get(self.kind, "s3")
+            self.bucket = self.service.make_bucket(unique("ticket"))
+            self.url, self.env = f"{scheme}://{self.bucket}/pre", self.service.env()
         else:
-            self.url, self.env, self.options = str(tmp_path / "lake"), {}, []
+            self.url, self.env = str(tmp_path / "lake"), {}
 
     def open(self):
         directory = self.tmp_path / f"handle-{len(self.opened)}"
@@ -30,8 +32,12 @@ class Place:
 
     def unpublished(self):
         """Keys, with the prefix of the store, of what was begun and is neither published nor gone."""
-        if self.s3:
-            return sorted(self.s3.open_uploads(self.bucket))
+        if self.kind == "azurite":
+            return uncommitted(self.service, self.bucket)
+        if self.kind == "gcs":
+            return self.service.keys(self.bucket, "pre/_staging/")
+        if self.service:
+            return sorted(self.service.open_uploads(self.bucket))
         return sorted(str(path.relative_to(self.tmp_path)) for path in (self.tmp_path / "lake").rglob(".*.tmp"))
 
     def close(self):
@@ -40,7 +46,14 @@ class Place:
                 store.close()
 
 
-@pytest.fixture(params=["local", "minio", "versitygw"])
+def uncommitted(azurite, bucket):
+    """Blobs that are blocks only; those with a committed version are not among them."""
+    container = azurite.client().get_container_client(bucket)
+    committed = {blob.name for blob in container.list_blobs()}
+    return sorted({blob.name for blob in container.list_blobs(include=["uncommittedblobs"])} - committed)
+
+
+@pytest.fixture(params=["local", "minio", "versitygw", "azurite", "gcs"])
 def place(request, tmp_path, unique):
     place = Place(request, tmp_path, unique)
     yield place
@@ -87,6 +100,8 @@ def test_a_ticket_without_its_upload_is_refused(place):
     store = place.open()
     ticket = prepare(store, "d/x", b"data")
     store.ask("close", 0)  # not kept: it is gone
+    if place.kind == "azurite":  # ... after a week: another's, then
+        ticket = json.dumps({**json.loads(ticket), "id": "0123456789abcdef" * 2})
     with pytest.raises(Failed) as failed:
         store.ask("publish_ticket", ticket)
     assert failed.value.cls == 4 and "d/x" in failed.value.message + failed.value.detail
@@ -95,7 +110,10 @@ def test_a_ticket_without_its_upload_is_refused(place):
 
 @pytest.mark.parametrize("ticket", ["", "{}", "[]", '{"key":1}', '{"key":"x"}', '{"key":"../x","temporary":"../y"}',
                                     '{"key":"a/x","temporary":"b/.x.0123456789abcdef.tmp"}',
-                                    '{"key":"x","upload_id":"u","put_id":"p","etags":["<"]}', "{" * 1000])
+                                    '{"key":"x","upload_id":"u","put_id":"p","etags":["<"]}', "{" * 1000,
+                                    '{"key":"x","id":"../../../../../../../../../../../../","pieces":1}',
+                                    '{"key":"x","id":"0123456789abcdef0123456789abcdef","pieces":-1}',
+                                    '{"key":"x","id":"0123456789abcdef0123456789abcdef","pieces":"1"}'])
 def test_damaged_tickets_are_refused(place, ticket):
     store = place.open()
     store.put("b/y", b"1")
@@ -114,17 +132,20 @@ def test_what_an_owner_left_is_abandoned_and_nobody_elses(place):
     named = first.ticket(4)
     first.process.kill()
     first.process.stdin.close()
-    assert len(place.unpublished()) == 6
+    # Google shows no object of an upload that has not ended, Azure none before its first block is there.
+    before = len(place.unpublished())
+    assert before == 6 or (before == 5 and place.kind in ("gcs", "azurite"))
     second = place.open()
     second.put("t/whole-own1", b"1")
     assert second.ask("abandon", "t/", "own1", "named")[0]
     left = " ".join(place.unpublished())
-    assert len(place.unpublished()) == 3
+    # Azure drops blocks by itself, after a week.
+    assert len(place.unpublished()) == (before if place.kind == "azurite" else 3)
     assert "c-own2" in left and "d-own1" in left and "named-own1" in left
     assert second.ask("publish_ticket", named)[0]
     assert [key for key, _ in second.list()] == ["t/named-own1", "t/whole-own1"]
     assert second.ask("abandon", "", "own", "")[0]
-    assert place.unpublished() == []
+    assert place.kind == "azurite" or place.unpublished() == []
     assert second.ask("abandon", "", "own", "")[0]
 
 
