@@ -14,10 +14,14 @@
 #define BLOCK_RAW_MAX (1u << 30)   /* more than any record that can be made (limits.h); bounds what a damaged length may ask for */
 #define NAME_BYTES_MAX (64u << 10)
 #define LEVEL 1
+/* With more than this in a writer (a large state's first snapshot) full blocks are packed as they are told: it would else be
+ * in memory twice. Below, packing is left to finish, off the worker. */
+#define PACK_FROM_BYTES (8u << 20)
 
 struct block {
-    struct wr_buf records;
-    uint32_t name; /* index */
+    struct wr_buf records; /* raw, or packed already */
+    uint32_t name;         /* index */
+    uint32_t raw;          /* bytes, when packed; else 0 */
 };
 
 struct wr_snapshot_writer {
@@ -28,6 +32,8 @@ struct wr_snapshot_writer {
     uint32_t block_count;
     uint32_t block_capacity;
     uint64_t raw_bytes;
+    ZSTD_CCtx *context;    /* of pack_early; NULL: nothing was large yet */
+    struct wr_buf scratch;
 };
 
 struct wr_snapshot_writer *wr_snapshot_writer_create(void)
@@ -59,6 +65,8 @@ void wr_snapshot_writer_destroy(struct wr_snapshot_writer *writer)
     free(writer->names);
     free(writer->open);
     free(writer->blocks);
+    ZSTD_freeCCtx(writer->context);
+    wr_buf_deinit(&writer->scratch);
     free(writer);
 }
 
@@ -90,6 +98,27 @@ static struct block *new_block(struct wr_snapshot_writer *writer, uint32_t name)
     return block;
 }
 
+/* What cannot be packed stays as it is: finish tells why. */
+static void pack_early(struct wr_snapshot_writer *writer, struct block *block)
+{
+    struct wr_buf packed = { 0 };
+    const size_t bound = ZSTD_compressBound(block->records.bytes);
+    if (writer->context == NULL) {
+        writer->context = ZSTD_createCCtx();
+        wr_assert(writer->context != NULL);
+    }
+    writer->scratch.bytes = 0;
+    char *at = wr_buf_reserve(&writer->scratch, bound);
+    const size_t bytes = ZSTD_compressCCtx(writer->context, at, bound, block->records.data,
+                                           block->records.bytes, LEVEL);
+    if (!ZSTD_isError(bytes)) {
+        block->raw = (uint32_t)block->records.bytes;
+        wr_buf_append(&packed, at, bytes);
+        wr_buf_deinit(&block->records);
+        block->records = packed;
+    }
+}
+
 void wr_snapshot_add(struct wr_snapshot_writer *writer, const char *operator_name,
                      const void *records, size_t bytes)
 {
@@ -104,6 +133,9 @@ void wr_snapshot_add(struct wr_snapshot_writer *writer, const char *operator_nam
     writer->raw_bytes += bytes;
     if (block->records.bytes >= BLOCK_RAW_BYTES) {
         writer->open[name] = UINT32_MAX;
+        if (writer->raw_bytes > PACK_FROM_BYTES) {
+            pack_early(writer, block);
+        }
     }
 }
 
@@ -129,15 +161,22 @@ static wr_status put_block(ZSTD_CCtx *context, const struct block *block, const 
 {
     const size_t start = object->bytes;
     const size_t header = 4 + strlen(name) + 12;
-    const size_t bound = ZSTD_compressBound(block->records.bytes);
+    const uint32_t raw = block->raw != 0 ? block->raw : (uint32_t)block->records.bytes;
+    const size_t bound =
+        block->raw != 0 ? block->records.bytes : ZSTD_compressBound(block->records.bytes);
     char *at = wr_buf_reserve(object, header + bound);
-    const size_t packed = ZSTD_compressCCtx(context, at + header, bound, block->records.data,
-                                            block->records.bytes, LEVEL);
+    size_t packed = block->records.bytes;
+    if (block->raw != 0) {
+        memcpy(at + header, block->records.data, packed);
+    } else {
+        packed = ZSTD_compressCCtx(context, at + header, bound, block->records.data,
+                                   block->records.bytes, LEVEL);
+    }
     wr_ensure(!ZSTD_isError(packed), err, WR_CLASS_FATAL, "cannot compress the snapshot of %s: %s",
               name, ZSTD_getErrorName(packed));
     put_u32(object, (uint32_t)strlen(name));
     wr_buf_text(object, name);
-    put_u32(object, (uint32_t)block->records.bytes);
+    put_u32(object, raw);
     put_u32(object, (uint32_t)packed);
     put_u32(object, wr_crc32c(0, at + header, packed));
     *chain = wr_crc32c(*chain, object->data + start, header);

@@ -19,7 +19,8 @@ struct wr_snapshot_writer;
 
 struct wr_snapshot_writer *wr_snapshot_writer_create(void);
 void wr_snapshot_writer_destroy(struct wr_snapshot_writer *writer); /* NULL is fine */
-/* Gathers raw records; packs them into blocks of about a MiB. Cheap for the caller: memory grows by what is told. @thread worker */
+/* Gathers records in blocks of about a MiB. Cheap for the caller: memory grows by what is told, and from a few MiB on by what that
+ * packs to (some milliseconds a block). @thread worker */
 void wr_snapshot_add(struct wr_snapshot_writer *writer, const char *operator_name, const void *records,
                      size_t bytes);
 bool wr_snapshot_is_empty(const struct wr_snapshot_writer *writer);

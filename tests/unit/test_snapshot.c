@@ -154,3 +154,36 @@ Test(snapshot, keys_tell_their_epoch)
     cr_assert_eq(epoch, 42);
     cr_assert_not(wr_snapshot_key_epoch("manifest/1.json", &epoch));
 }
+
+/* More than the writer keeps raw: blocks are packed as they are told, and come back in the same order. */
+Test(snapshot, a_large_one_is_packed_on_the_way)
+{
+    struct wr_snapshot_writer *writer = wr_snapshot_writer_create();
+    struct wr_buf object = { 0 };
+    struct wr_buf out[3] = { 0 };
+    struct wr_buf told[2] = { 0 };
+    struct wr_rand rand;
+    uint64_t piece[512];
+    wr_rand_seed(&rand, 7);
+    for (uint32_t i = 0; i < 6000; i++) {
+        const uint32_t name = (uint32_t)wr_rand_below(&rand, 2);
+        for (uint32_t k = 0; k < 512; k++) {
+            piece[k] = wr_rand_below(&rand, 1000);
+        }
+        const size_t bytes = 1 + wr_rand_below(&rand, sizeof piece);
+        wr_snapshot_add(writer, name == 0 ? "a" : "b", piece, bytes);
+        wr_buf_append(&told[name], piece, bytes);
+    }
+    cr_assert(told[0].bytes + told[1].bytes > (10u << 20));
+    cr_assert_eq(wr_snapshot_raw_bytes(writer), told[0].bytes + told[1].bytes);
+    cr_assert_eq(wr_snapshot_finish(writer, &object, &err), WR_OK);
+    cr_assert_eq(wr_snapshot_read(slice_of(&object), sum, out, &err), WR_OK, "%s", err.message);
+    for (uint32_t n = 0; n < 2; n++) {
+        cr_assert_eq(out[n].bytes, told[n].bytes);
+        cr_assert_eq(memcmp(out[n].data, told[n].data, told[n].bytes), 0);
+        wr_buf_deinit(&out[n]);
+        wr_buf_deinit(&told[n]);
+    }
+    wr_buf_deinit(&object);
+    wr_snapshot_writer_destroy(writer);
+}
