@@ -15,8 +15,8 @@
  *       get through are sent again by the next call of write or prepare
  *   (5) a request that is to be repeated later keeps its place: only its own upload waits for it
  * Many uploads of one store may be under way: whoever waits on the client handles the others'
- * requests too, and begins none while too much is under way. A ticket holds what completes an upload: its id, the parts' ETags, and the id in its
- * metadata by which the object is recognised afterwards.
+ * requests too, and begins none while too much is under way. A ticket holds what completes an upload:
+ * its id, the parts' ETags, and the id in its metadata by which the object is recognised afterwards.
  */
 #include "store/store_s3.h"
 #include "store/store_ticket.h"
@@ -34,10 +34,10 @@
  * usual size. */
 #define SLOTS      4
 #define PARTS_MAX  10000 /* S3's limit */
+#define ETAG_BYTES 80    /* quotes and 32 hex digits as a rule */
 /* Of all uploads together: beyond it begin waits. */
 #define UNDER_WAY_MAX       24u
 #define UNDER_WAY_BYTES_MAX (32u << 20)
-#define ETAG_BYTES 80    /* quotes and 32 hex digits as a rule */
 
 struct s3_upload;
 

@@ -1,4 +1,4 @@
-/* prepare_driver: what an epoch of a sink with many partitions costs, for tests and measurements.
+/* prepare_driver: what an epoch of a sink with many partitions costs, for measurements.
  *
  *   prepare_driver CONNECTOR URL PARTITIONS EPOCHS ROWS [OPTION=VALUE...]
  *

@@ -102,6 +102,18 @@ static wr_status upload_command(struct wr_store *store, char **word, struct wr_e
     if (strcmp(word[0], "write") == 0) {
         return write_pieces(*upload, word + 1, err);
     }
+    if (strcmp(word[0], "direct") == 0) {
+        wr_upload_direct(*upload);
+        return WR_OK;
+    }
+    if (strcmp(word[0], "prepare_begin") == 0) {
+        wr_upload_prepare_begin(*upload);
+        return WR_OK;
+    }
+    if (strcmp(word[0], "publish_begin") == 0) {
+        wr_upload_publish_begin(*upload);
+        return WR_OK;
+    }
     if (strcmp(word[0], "prepare") == 0) {
         return wr_upload_prepare(*upload, err);
     }
