@@ -436,3 +436,52 @@ Test(source_generator, another_number_of_splits_is_refused)
     cr_assert_not_null(strstr(h.err.hint, "set splits"));
     harness_end(&h);
 }
+
+/* ---- held back ---- */
+
+/* The next poll with rows, or one with nothing; its split or UINT32_MAX. */
+static uint32_t next_rows(struct harness *h, struct wr_batch_pool *pool, int64_t *next)
+{
+    struct wr_poll poll = { 0 };
+    struct wr_batch *b = wr_batch_take(pool);
+    do {
+        poll = (struct wr_poll){ 0 };
+        cr_assert_eq(h->ops->poll(h->readers[0], h->now, b, &poll, &h->err), WR_OK);
+    } while (poll.kind != WR_POLL_ROWS && poll.kind != WR_POLL_NOTHING);
+    if (poll.kind == WR_POLL_ROWS) {
+        cr_assert_eq(b->origin.position_first, next[poll.split]);
+        next[poll.split] = poll.next_position;
+    }
+    wr_batch_release(b);
+    return poll.kind == WR_POLL_ROWS ? poll.split : UINT32_MAX;
+}
+
+Test(source_generator, a_split_that_is_held_back_waits_where_it_is)
+{
+    const char *const pairs[] = { "splits", "2", "start_time", "2024-01-31T00:00:00Z", NULL };
+    struct harness h;
+    int64_t next[2] = { 0 };
+    harness_init(&h);
+    use_schema(&h, 0);
+    h.env.batch_rows = 16;
+    cr_assert_eq(harness_options(&h, &wr_source_datagen, "", pairs), WR_OK, "%s", h.err.message);
+    cr_assert_eq(harness_start(&h), WR_OK, "%s", h.err.message);
+    struct wr_batch_pool *pool = wr_batch_pool_create(&h.plan.scan, 16, 4);
+    while (next[0] == 0 || next[1] == 0) {
+        cr_assert_lt(next_rows(&h, pool, next), 2u);
+    }
+    h.ops->pause(h.readers[0], 1, true);
+    const int64_t at = next[1];
+    for (uint32_t i = 0; i < 20; i++) {
+        cr_assert_eq(next_rows(&h, pool, next), 0u);
+    }
+    h.ops->pause(h.readers[0], 0, true);
+    cr_assert_eq(next_rows(&h, pool, next), UINT32_MAX);
+    cr_assert_eq(h.ops->deadline_ns(h.readers[0]), INT64_MAX); /* nobody spins while all wait */
+    h.ops->pause(h.readers[0], 1, false);
+    cr_assert(h.ops->deadline_ns(h.readers[0]) <= h.now.mono_ns);
+    cr_assert_eq(next_rows(&h, pool, next), 1u); /* its position was checked */
+    cr_assert_gt(next[1], at);
+    wr_batch_pool_destroy(pool);
+    harness_end(&h);
+}
