@@ -3,8 +3,9 @@
 
 #include <curl/curl.h>
 
-/* MinIO asks for a minute while it starts, which takes it a second or two. */
-#define AT_LEAST_MOST_MS 5000u
+/* MinIO asks for a minute while it starts, which takes it a second or two: what a server asks for only lengthens the first waits,
+ * those that follow double by themselves. */
+#define AT_LEAST_MOST_MS 1000u
 
 void wr_retry_init(struct wr_retry *retry, uint32_t attempts_max, uint32_t first_ms,
                    uint32_t longest_ms, uint64_t seed)

@@ -21,7 +21,7 @@ void wr_retry_init(struct wr_retry *retry, uint32_t attempts_max, uint32_t first
 /* For a new operation. */
 void wr_retry_reset(struct wr_retry *retry);
 /* After an attempt failed: false when that was the last one; else how long to wait. at_least_ms:
- * what the server asked for (Retry-After), 5 s of it at most. */
+ * what the server asked for (Retry-After), 1 s of it at most. */
 bool wr_retry_next(struct wr_retry *retry, uint32_t at_least_ms, uint32_t *wait_ms);
 
 /* Statuses by which a server says "not now". */
