@@ -34,6 +34,9 @@ struct wr_records {
     /* Headers of one record as JSON text into the caller's buffer, for dead letters and `_headers`;
      * NULL where the source has none. Returns the slice, empty when the record has no headers. */
     struct wr_slice (*headers_json)(const struct wr_records *records, uint32_t index, void *buf);
+    /* The last header of that name as it came, borrowed from the record; data NULL: there is none. NULL where the source has
+     * none. */
+    struct wr_slice (*header)(const struct wr_records *records, uint32_t index, const char *name);
     void *owner; /* the reader */
 };
 

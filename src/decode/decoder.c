@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "batch/text.h"
 #include "config/option.h"
+#include "decode/avro.h"
 #include "decode/csv.h"
 #include "decode/json.h"
 #include <math.h>
@@ -12,9 +13,11 @@
 #include <stdio.h>
 
 const struct wr_decoder_ops wr_decoders[] = {
-    { "json", wr_json_options, wr_json_create, NULL, wr_json_decode, wr_json_destroy },
-    { "csv", wr_csv_options, wr_csv_create, wr_csv_header, wr_csv_decode, wr_csv_destroy },
-    { NULL, NULL, NULL, NULL, NULL, NULL },
+    { "json", wr_json_options, wr_json_create, NULL, wr_json_decode, wr_json_destroy, NULL, NULL },
+    { "csv", wr_csv_options, wr_csv_create, wr_csv_header, wr_csv_decode, wr_csv_destroy, NULL, NULL },
+    { "avro", wr_avro_options, wr_avro_create, NULL, wr_avro_decode, wr_avro_destroy, wr_avro_needs,
+      wr_avro_columns },
+    { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL },
 };
 
 const struct wr_decoder_ops *wr_decoder_find(const char *name)

@@ -55,6 +55,15 @@ struct wr_decoder_ops {
     void (*decode)(struct wr_decoder *decoder, const struct wr_records *records,
                    struct wr_batch *batch, struct wr_faults *faults);
     void (*destroy)(struct wr_decoder *decoder);
+    /* WR_AGAIN: something that these records need is on its way (a schema out of a registry): ask again with the
+     * same records some milliseconds later, and decode them then. Never waits, and not for ever: what does not come makes
+     * faults. NULL: nothing is ever needed. */
+    wr_status (*needs)(struct wr_decoder *decoder, const struct wr_records *records);
+    /* For CREATE SOURCE, while the pipeline is bound. columns->count == 0: the columns that the options' schema gives, into
+     * arena; may ask a registry. Else: whether the schema, when it is at hand without asking anybody, can fill those that
+     * have a path. NULL: the format has no schema. @thread control */
+    wr_status (*columns)(const struct wr_options *options, struct wr_arena *arena,
+                         struct wr_schema *columns, struct wr_error *err);
 };
 
 /* Every decoder begins with this. */
@@ -86,6 +95,13 @@ static inline void wr_decoder_decode(struct wr_decoder *decoder, const struct wr
 {
     wr_faults_reset(faults);
     decoder->ops->decode(decoder, records, batch, faults);
+}
+
+/* WR_OK or WR_AGAIN: see needs above. */
+WR_NODISCARD static inline wr_status wr_decoder_needs(struct wr_decoder *decoder,
+                                                      const struct wr_records *records)
+{
+    return decoder->ops->needs == NULL ? WR_OK : decoder->ops->needs(decoder, records);
 }
 
 /* WR_OK at once for formats without a header. WR_FAIL (class DATA): a NOT NULL column is not in

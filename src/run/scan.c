@@ -63,6 +63,7 @@ wr_status wr_scan_open(struct wr_scan *scan, struct wr_worker *worker, uint32_t 
     scan->counters = &worker->source_counters[source];
     scan->ops = p->source_ops[source];
     scan->passed_us = WR_TIME_MIN;
+    scan->held_until_ns = INT64_MAX;
     scan->header_split = UINT32_MAX;
     for (uint32_t k = 0; k < p->plan->sink_count; k++) {
         scan->feeds_rows = scan->feeds_rows ||
@@ -88,6 +89,7 @@ void wr_scan_close(struct wr_scan *scan)
     if (scan->plan == NULL) {
         return;
     }
+    wr_records_release(scan->held.records); /* not read: they are there again after the next start */
     wr_batch_release(scan->ready);
     wr_batch_pool_destroy(scan->pool);
     wr_batch_pool_destroy(scan->late_pool);
@@ -910,6 +912,23 @@ static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struc
     }
 }
 
+/* How long records wait before their decoder is asked again: a registry answers within some milliseconds. */
+#define HELD_RETRY_NS (2 * WR_NS_PER_MS)
+
+/* Whether the rows must wait: the poll is kept then. */
+static bool hold(struct wr_scan *scan, const struct wr_poll *poll, struct wr_time now)
+{
+    if (poll->records == NULL || wr_decoder_needs(scan->decoder, poll->records) != WR_AGAIN) {
+        scan->held = (struct wr_poll){ 0 };
+        scan->held_until_ns = INT64_MAX;
+        return false;
+    }
+    scan->held = *poll;
+    split_at(scan, poll->split)->caught_up_since_ns = INT64_MAX; /* it has rows: it is not idle */
+    scan->held_until_ns = now.mono_ns + HELD_RETRY_NS;
+    return true;
+}
+
 uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_budget,
                       wr_status *status, struct wr_error *err)
 {
@@ -922,10 +941,13 @@ uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_bu
             }
             scan->ready = wr_batch_take(scan->pool);
         }
-        struct wr_poll poll = { 0 };
-        *status = scan->ops->poll(scan->reader, now, scan->ops->makes_columns ? scan->ready : NULL,
-                                  &poll, err);
-        if (*status != WR_OK || poll.kind == WR_POLL_NOTHING) {
+        struct wr_poll poll = scan->held;
+        if (poll.kind == WR_POLL_NOTHING) {
+            *status = scan->ops->poll(scan->reader, now,
+                                      scan->ops->makes_columns ? scan->ready : NULL, &poll, err);
+        }
+        if (*status != WR_OK || poll.kind == WR_POLL_NOTHING ||
+            (poll.kind == WR_POLL_ROWS && hold(scan, &poll, now))) {
             break;
         }
         if (poll.kind == WR_POLL_ROWS) {
@@ -1022,6 +1044,7 @@ int64_t wr_scan_deadline_ns(const struct wr_scan *scan)
     }
     int64_t deadline = scan->ops->deadline_ns != NULL ? scan->ops->deadline_ns(scan->reader)
                                                       : INT64_MAX;
+    deadline = scan->held_until_ns < deadline ? scan->held_until_ns : deadline;
     for (uint32_t s = 0; s < scan->split_capacity; s++) {
         const struct wr_scan_split *split = scan->splits[s];
         if (split != NULL && split->state == WR_SPLIT_ACTIVE &&

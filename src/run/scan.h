@@ -66,7 +66,11 @@ struct wr_scan {
     struct wr_eval_faults eval_faults;
     struct wr_scan_split **splits; /* by split index; NULL: not here */
     uint32_t split_capacity;
-    uint32_t paused; /* splits */
+    /* ROWS whose decoder waits for something they need (a schema): not counted as read; nothing is polled before they are
+     * decoded. */
+    struct wr_poll held;
+    int64_t held_until_ns; /* when to ask the decoder again; INT64_MAX: nothing is held */
+    uint32_t paused;       /* splits */
     int64_t spread_us; /* how far ahead the first split was at most, while memory has been short; 0: it is not */
     int64_t passed_us;
     int64_t newest_ingest_us; /* of the rows that moved the watermark last */

@@ -184,6 +184,18 @@ static struct wr_slice headers_json(const struct wr_records *base, uint32_t inde
     return (struct wr_slice){ buf->data + begin, buf->bytes - begin };
 }
 
+static struct wr_slice header(const struct wr_records *base, uint32_t index, const char *name)
+{
+    rd_kafka_headers_t *headers = NULL;
+    const void *value;
+    size_t bytes;
+    if (rd_kafka_message_headers(base->items[index].handle, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, name, &value, &bytes) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return (struct wr_slice){ 0 };
+    }
+    return (struct wr_slice){ value, bytes };
+}
+
 static struct kafka_records *take_records(struct wr_reader *r, uint32_t split)
 {
     struct kafka_records *records = r->free;
@@ -200,6 +212,7 @@ static struct kafka_records *take_records(struct wr_reader *r, uint32_t split)
                                          .split = split,
                                          .release = release_records,
                                          .headers_json = headers_json,
+                                         .header = header,
                                          .owner = r };
     return records;
 }

@@ -212,6 +212,9 @@ bool wr_bind_parse_options(struct wr_binder *binder, const struct wr_ast_stateme
                            struct wr_option_pair *pairs, uint32_t count, const char **format,
                            struct wr_options **options, const char **shown);
 
+/* The decode format of that name, or NULL. */
+const struct wr_sql_format *wr_bind_format(const struct wr_binder *binder, const char *name);
+
 /* Drafts of all sinks to plan->nodes (shape.c). */
 bool wr_shape_plan(struct wr_binder *binder, struct wr_draft **tops);
 

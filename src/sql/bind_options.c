@@ -255,6 +255,15 @@ static const struct wr_sql_format *find_format(struct wr_binder *binder,
     return NULL;
 }
 
+const struct wr_sql_format *wr_bind_format(const struct wr_binder *binder, const char *name)
+{
+    const struct wr_sql_format *f = binder->catalog->decode_formats;
+    while (f != NULL && f->name != NULL && strcmp(f->name, name) != 0) {
+        f++;
+    }
+    return f != NULL && f->name != NULL ? f : NULL;
+}
+
 static void show_option(void *ctx, const char *name, const char *value, bool given)
 {
     struct wr_buf *buf = ctx;

@@ -62,6 +62,30 @@ static bool declare_column(struct source *src, uint32_t i)
     return true;
 }
 
+/* The format's schema gives the columns that are left out, or is held against those that are there. */
+static bool ask_format(struct source *src)
+{
+    struct wr_binder *binder = src->binder;
+    struct wr_schema *declared = &src->plan->declared;
+    const struct wr_sql_format *format = wr_bind_format(binder, src->plan->format);
+    if (format == NULL || format->columns == NULL) {
+        return true;
+    }
+    if (format->columns(src->plan->options, binder->arena, declared, binder->err) == WR_OK) {
+        return true;
+    }
+    const bool file = wr_options_has(src->plan->options, "schema");
+    wr_sql_place(&binder->sql,
+                 file ? wr_options_at(src->plan->options, "schema") : src->s->name.at, binder->err);
+    return false;
+}
+
+static bool schema_gives_columns(struct source *src)
+{
+    const struct wr_sql_format *format = wr_bind_format(src->binder, src->plan->format);
+    return format != NULL && format->columns != NULL;
+}
+
 static bool declare_columns(struct source *src)
 {
     const struct wr_ast_statement *s = src->s;
@@ -76,6 +100,9 @@ static bool declare_columns(struct source *src)
             src->plan->declared.fields[i].field_id = i + 1;
         }
         return true;
+    }
+    if (s->column_count == 0 && schema_gives_columns(src)) {
+        return ask_format(src);
     }
     if (s->column_count == 0) {
         wr_bind_fail(binder, s->name.at, "source \"%.*s\" has no columns",
@@ -97,7 +124,7 @@ static bool declare_columns(struct source *src)
             return false;
         }
     }
-    return true;
+    return ask_format(src);
 }
 
 /* The SCAN with all columns: declared ones, then the metadata that the connector has. */

@@ -23,6 +23,10 @@ struct wr_sql_connector {
 struct wr_sql_format {
     const char *name; /* NULL ends the array */
     const struct wr_option *options;
+    /* Of formats with a schema, else NULL: fills in the columns when there are none, else says whether it can fill them
+     * (decoder.h, columns). */
+    wr_status (*columns)(const struct wr_options *options, struct wr_arena *arena,
+                         struct wr_schema *columns, struct wr_error *err);
 };
 
 struct wr_sql_catalog {

@@ -36,7 +36,7 @@ static void bed_column(struct bed *bed, char *path, struct wr_type type, bool no
     }
 }
 
-static void bed_open(struct bed *bed, const char *format)
+static inline void bed_open(struct bed *bed, const char *format)
 {
     cr_assert_eq(wr_decoder_create(&bed->decoder, wr_decoder_find(format), &bed->schema, NULL, NULL),
                  WR_OK);

@@ -1,0 +1,922 @@
+/* avro_program.c: see avro_program.h. The compiler first, then the machine. */
+#include "decode/avro_program.h"
+
+#include "base/heap.h"
+#include "decode/avro_value.h"
+#include <stdio.h>
+
+/* A program longer than this comes from a schema made to hurt: unions of records, each with all columns. */
+#define STEPS_MAX (1u << 20)
+
+#define NOT_OPTIONAL UINT8_MAX
+
+enum op {
+    OP_END,
+    /* leaves */
+    OP_INT64,
+    OP_INT32,
+    OP_SCALED, /* an integer times factor */
+    OP_FLOAT32,
+    OP_FLOAT64,
+    OP_WIDEN, /* float to double precision */
+    OP_BOOL,
+    OP_TEXT,
+    OP_BYTES,
+    OP_ENUM,
+    OP_VALUE, /* any other scalar, by avro_value.c */
+    OP_JSON,
+    /* skips */
+    OP_SKIP_LONG,
+    OP_SKIP_BYTES,
+    OP_SKIP_COUNT, /* a known number of bytes */
+    OP_SKIP_NODE,
+    /* the rest */
+    OP_UNION,
+    OP_JUMP,
+    OP_MARK,
+    OP_BACK,
+    OP_NULL,
+    OP_SET,
+    OP_REFUSE,
+};
+
+struct step {
+    uint8_t op;         /* enum op */
+    uint8_t null_index; /* the optional's index of null, or NOT_OPTIONAL */
+    bool not_null;
+    struct wr_type type;
+    uint32_t column; /* index in the batch */
+    uint32_t width;
+    union {
+        int64_t factor;                 /* SCALED */
+        uint64_t bytes;                 /* SKIP_COUNT */
+        const struct wr_avro_node *node; /* VALUE, JSON, SKIP_NODE */
+        const struct wr_view *symbols;  /* ENUM: count of them */
+        const union wr_avro_value *set; /* SET */
+        const char *message;            /* REFUSE */
+        uint32_t jump;                  /* UNION: first of count entries in jumps; JUMP: the step */
+    };
+    uint32_t count;
+    const char *dotted;
+};
+
+struct wr_avro_program {
+    struct wr_arena arena;
+    struct step *steps;
+    uint32_t step_count;
+    uint32_t step_capacity;
+    uint32_t *jumps;
+    uint32_t jump_count;
+    uint32_t jump_capacity;
+    uint32_t unit_digits;
+};
+
+/* ---- the compiler ---- */
+
+struct compiler {
+    struct wr_avro_program *program;
+    const char **field;
+    struct wr_error *err;
+};
+
+/* Some columns, all of whose paths lead through the node at hand. */
+struct wants {
+    const struct wr_avro_column **items;
+    uint32_t count;
+    uint32_t depth; /* segments that lie behind */
+};
+
+static wr_status compile_node(struct compiler *c, const struct wr_avro_node *writer,
+                              const struct wr_avro_node *reader, const struct wants *wants);
+
+static struct step *emit(struct compiler *c, enum op op, const struct wr_avro_column *column)
+{
+    struct wr_avro_program *p = c->program;
+    if (p->step_count == p->step_capacity) {
+        p->step_capacity = p->step_capacity == 0 ? 32 : p->step_capacity * 2;
+        p->steps = wr_realloc(p->steps, p->step_capacity * sizeof(struct step));
+    }
+    struct step *step = &p->steps[p->step_count++];
+    *step = (struct step){ .op = (uint8_t)op, .null_index = NOT_OPTIONAL };
+    if (column != NULL) {
+        step->type = column->type;
+        step->column = column->index;
+        step->width = wr_type_width(column->type);
+        step->not_null = column->not_null;
+        step->dotted = column->dotted;
+    }
+    return step;
+}
+
+static wr_status refuse(struct compiler *c, const struct wr_avro_column *column,
+                        const struct wr_avro_node *node, const char *why)
+{
+    char name[32];
+    char type[96];
+    *c->field = column->dotted;
+    if (why != NULL) {
+        return wr_fail(c->err, WR_CLASS_DATA, "%s", why);
+    }
+    return wr_fail(c->err, WR_CLASS_DATA, "the schema has %s here, which cannot become %s",
+                   wr_avro_type_text(node, type, sizeof type),
+                   wr_type_name(column->type, name, sizeof name));
+}
+
+static bool is_whole(const struct wr_avro_node *node)
+{
+    return node->kind == WR_AVRO_INT || node->kind == WR_AVRO_LONG;
+}
+
+/* The writer's scalar with the reader's meaning, where the writer gave it none. */
+static const struct wr_avro_node *with_meaning(struct compiler *c, const struct wr_avro_node *writer,
+                                               const struct wr_avro_node *reader)
+{
+    if (reader == NULL || writer->logical != WR_AVRO_PLAIN || reader->logical == WR_AVRO_PLAIN ||
+        (writer->kind != reader->kind && !(is_whole(writer) && reader->kind == WR_AVRO_LONG)) ||
+        (writer->kind == WR_AVRO_FIXED && writer->size != reader->size)) {
+        return writer;
+    }
+    struct wr_avro_node *node = WR_ARENA_NEW(&c->program->arena, struct wr_avro_node);
+    *node = *writer;
+    node->logical = reader->logical;
+    node->precision = reader->precision;
+    node->scale = reader->scale;
+    return node;
+}
+
+/* The symbols as texts; one that the reader does not know becomes the reader's default, where it has one. */
+static const struct wr_view *symbol_views(struct compiler *c, const struct wr_avro_node *writer,
+                                          const struct wr_avro_node *reader)
+{
+    struct wr_view *views = WR_ARENA_ARRAY(&c->program->arena, struct wr_view, writer->count);
+    for (uint32_t i = 0; i < writer->count; i++) {
+        struct wr_slice symbol = writer->symbols[i];
+        bool known = reader == NULL || reader->kind != WR_AVRO_ENUM || reader->symbol_default < 0;
+        for (uint32_t k = 0; !known && k < reader->count; k++) {
+            known = wr_slice_equal(symbol, reader->symbols[k]);
+        }
+        if (!known) {
+            symbol = reader->symbols[reader->symbol_default];
+        }
+        views[i] = wr_view_of(symbol.data, symbol.bytes);
+    }
+    return views;
+}
+
+static int64_t scaled_by(const struct wr_avro_node *node, uint32_t unit_digits)
+{
+    static const int64_t units[] = { 1000000, 1000, 1, 0 };
+    switch (node->logical) {
+    case WR_AVRO_PLAIN:
+        return units[unit_digits / 3];
+    case WR_AVRO_TIMESTAMP_MILLIS:
+    case WR_AVRO_LOCAL_MILLIS:
+        return 1000;
+    case WR_AVRO_TIMESTAMP_MICROS:
+    case WR_AVRO_LOCAL_MICROS:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static enum op leaf_op(const struct wr_avro_node *node, struct wr_type type, uint32_t unit_digits)
+{
+    switch (node->kind) {
+    case WR_AVRO_INT:
+    case WR_AVRO_LONG:
+        if (type.id == WR_TYPE_INT64) {
+            return OP_INT64;
+        }
+        if (type.id == WR_TYPE_INT32 || (type.id == WR_TYPE_DATE && node->logical == WR_AVRO_DATE)) {
+            return OP_INT32;
+        }
+        return wr_type_is_timestamp(type) && scaled_by(node, unit_digits) != 0 ? OP_SCALED : OP_VALUE;
+    case WR_AVRO_FLOAT:
+        return type.id == WR_TYPE_FLOAT32   ? OP_FLOAT32
+               : type.id == WR_TYPE_FLOAT64 ? OP_WIDEN
+                                            : OP_VALUE;
+    case WR_AVRO_DOUBLE:
+        return type.id == WR_TYPE_FLOAT64 ? OP_FLOAT64 : OP_VALUE;
+    case WR_AVRO_BOOLEAN:
+        return type.id == WR_TYPE_BOOL ? OP_BOOL : OP_VALUE;
+    case WR_AVRO_STRING:
+        return type.id == WR_TYPE_TEXT ? OP_TEXT : OP_VALUE;
+    case WR_AVRO_BYTES:
+        return type.id == WR_TYPE_BYTES ? OP_BYTES : OP_VALUE;
+    case WR_AVRO_ENUM:
+        return type.id == WR_TYPE_TEXT ? OP_ENUM : OP_VALUE;
+    case WR_AVRO_NULL:
+        return OP_NULL;
+    case WR_AVRO_RECORD:
+    case WR_AVRO_ARRAY:
+    case WR_AVRO_MAP:
+    case WR_AVRO_UNION:
+        return OP_JSON;
+    default:
+        return OP_VALUE;
+    }
+}
+
+static wr_status emit_leaf(struct compiler *c, const struct wr_avro_node *writer,
+                           const struct wr_avro_node *reader, const struct wr_avro_column *column)
+{
+    const uint32_t unit_digits = c->program->unit_digits;
+    const struct wr_avro_node *node = with_meaning(c, writer, reader);
+    if (!wr_avro_converts(node, column->type)) {
+        return refuse(c, column, node, NULL);
+    }
+    const enum op op = leaf_op(node, column->type, unit_digits);
+    struct step *step = emit(c, op, column);
+    if (op == OP_VALUE || op == OP_JSON) {
+        step->node = node;
+    } else if (op == OP_SCALED) {
+        step->factor = scaled_by(node, unit_digits);
+    } else if (op == OP_ENUM) {
+        step->symbols = symbol_views(c, node, reader);
+        step->count = node->count;
+    }
+    return WR_OK;
+}
+
+static void emit_skip(struct compiler *c, const struct wr_avro_node *node)
+{
+    static const uint8_t sizes[] = { [WR_AVRO_BOOLEAN] = 1, [WR_AVRO_FLOAT] = 4, [WR_AVRO_DOUBLE] = 8 };
+    uint64_t bytes = 0;
+    switch (node->kind) {
+    case WR_AVRO_NULL:
+        return;
+    case WR_AVRO_INT:
+    case WR_AVRO_LONG:
+        emit(c, OP_SKIP_LONG, NULL);
+        return;
+    case WR_AVRO_STRING:
+    case WR_AVRO_BYTES:
+        emit(c, OP_SKIP_BYTES, NULL);
+        return;
+    case WR_AVRO_BOOLEAN:
+    case WR_AVRO_FLOAT:
+    case WR_AVRO_DOUBLE:
+        bytes = sizes[node->kind];
+        break;
+    case WR_AVRO_FIXED:
+        bytes = node->size;
+        break;
+    default:
+        emit(c, OP_SKIP_NODE, NULL)->node = node; /* enums too: their index is checked by nobody */
+        return;
+    }
+    emit(c, OP_SKIP_COUNT, NULL)->bytes = bytes;
+}
+
+static void emit_null(struct compiler *c, const struct wr_avro_column *column)
+{
+    emit(c, OP_NULL, column);
+}
+
+/* ---- unions ---- */
+
+static const struct wr_avro_node *reader_branch(const struct wr_avro_node *reader,
+                                                const struct wr_avro_node *writer)
+{
+    if (reader == NULL || reader->kind != WR_AVRO_UNION) {
+        return reader;
+    }
+    for (uint32_t i = 0; i < reader->count; i++) {
+        const struct wr_avro_node *branch = reader->types[i];
+        if (branch->kind == writer->kind && writer->name != NULL &&
+            strcmp(branch->name, writer->name) == 0) {
+            return branch;
+        }
+    }
+    for (uint32_t i = 0; i < reader->count; i++) {
+        if (reader->types[i]->kind == writer->kind ||
+            (is_whole(writer) && reader->types[i]->kind == WR_AVRO_LONG)) {
+            return reader->types[i];
+        }
+    }
+    return NULL;
+}
+
+static uint32_t reserve_jumps(struct wr_avro_program *p, uint32_t count)
+{
+    const uint32_t first = p->jump_count;
+    while (p->jump_capacity < first + count) {
+        p->jump_capacity = p->jump_capacity == 0 ? 16 : p->jump_capacity * 2;
+        p->jumps = wr_realloc(p->jumps, p->jump_capacity * sizeof(uint32_t));
+    }
+    p->jump_count += count;
+    return first;
+}
+
+static wr_status compile_branch(struct compiler *c, const struct wr_avro_node *branch,
+                                const struct wr_avro_node *reader, const struct wants *wants,
+                                bool *taken)
+{
+    const uint32_t begun = c->program->step_count;
+    if (branch->kind == WR_AVRO_NULL) {
+        for (uint32_t i = 0; i < wants->count; i++) {
+            emit_null(c, wants->items[i]);
+        }
+        return WR_OK;
+    }
+    if (compile_node(c, branch, reader_branch(reader, branch), wants) == WR_OK) {
+        *taken = true;
+        return WR_OK;
+    }
+    if (c->program->step_count > STEPS_MAX) {
+        return WR_FAIL;
+    }
+    /* Records that take this branch are refused; those of the others are not. */
+    c->program->step_count = begun;
+    struct step *step = emit(c, OP_REFUSE, NULL);
+    step->dotted = *c->field;
+    step->message = wr_arena_strdup(&c->program->arena, c->err->message);
+    return WR_OK;
+}
+
+static wr_status compile_union(struct compiler *c, const struct wr_avro_node *writer,
+                               const struct wr_avro_node *reader, const struct wants *wants)
+{
+    struct wr_avro_program *p = c->program;
+    struct step *first = emit(c, OP_UNION, NULL);
+    const uint32_t jumps = reserve_jumps(p, writer->count);
+    bool taken = false;
+    first->jump = jumps;
+    first->count = writer->count;
+    uint32_t *ends = wr_calloc(writer->count, sizeof(uint32_t));
+    wr_status status = WR_OK;
+    for (uint32_t i = 0; i < writer->count && status == WR_OK; i++) {
+        p->jumps[jumps + i] = p->step_count;
+        status = compile_branch(c, writer->types[i], reader, wants, &taken);
+        ends[i] = p->step_count;
+        emit(c, OP_JUMP, NULL);
+    }
+    for (uint32_t i = 0; i < writer->count && status == WR_OK; i++) {
+        p->steps[ends[i]].jump = p->step_count;
+    }
+    free(ends);
+    /* The last refusal is the union's own when nothing but null can be taken. */
+    return status == WR_OK && !taken && writer->count > 1 ? WR_FAIL : status;
+}
+
+/* A value or null, into one column or none: one step. */
+static bool compile_optional(struct compiler *c, const struct wr_avro_node *writer,
+                             const struct wr_avro_node *reader, const struct wants *wants,
+                             wr_status *status)
+{
+    uint32_t null_index = 0;
+    const struct wr_avro_node *inner = wr_avro_optional(writer, &null_index);
+    if (inner == NULL || wants->count > 1 ||
+        (wants->count == 1 && wants->items[0]->path_count > wants->depth)) {
+        return false;
+    }
+    const uint32_t begun = c->program->step_count;
+    *status = WR_OK;
+    if (wants->count == 0) {
+        emit_skip(c, inner);
+    } else {
+        *status = emit_leaf(c, inner, reader_branch(reader, inner), wants->items[0]);
+    }
+    if (*status == WR_OK) {
+        c->program->steps[begun].null_index = (uint8_t)null_index;
+    }
+    return true;
+}
+
+/* ---- records ---- */
+
+/* What a column gets that the writer does not have. reader: the node that the path has come to. */
+static wr_status emit_missing(struct compiler *c, const struct wr_avro_node *reader,
+                              const struct wr_avro_column *column, uint32_t depth)
+{
+    const json_t *json = NULL;
+    for (; reader != NULL && depth < column->path_count; depth++) {
+        uint32_t null_index;
+        const struct wr_avro_node *inner = wr_avro_optional(reader, &null_index);
+        reader = inner != NULL ? inner : reader;
+        const struct wr_avro_field *field =
+            reader->kind == WR_AVRO_RECORD ? wr_avro_find_field(reader, column->path[depth], NULL)
+                                           : NULL;
+        const json_t *own = json != NULL && field != NULL ? json_object_get(json, field->name) : NULL;
+        json = own != NULL ? own : field != NULL ? field->otherwise : NULL;
+        reader = field != NULL && json != NULL ? field->type : NULL;
+    }
+    if (reader != NULL && json != NULL && !json_is_null(json)) {
+        union wr_avro_value *value = WR_ARENA_NEW(&c->program->arena, union wr_avro_value);
+        if (!wr_avro_default(reader, json, column->type, c->program->unit_digits,
+                             &c->program->arena, value)) {
+            return refuse(c, column, NULL, "the schema's default does not fit the column");
+        }
+        emit(c, OP_SET, column)->set = value;
+        return WR_OK;
+    }
+    if (column->not_null) {
+        return refuse(c, column, NULL, "column is NOT NULL, and the record's schema has neither the field nor a default");
+    }
+    emit_null(c, column);
+    return WR_OK;
+}
+
+/* The columns that end at this node: all but the last go back for the next. */
+static wr_status compile_ends(struct compiler *c, const struct wr_avro_node *writer,
+                              const struct wr_avro_node *reader, const struct wants *wants,
+                              uint32_t ends, bool more)
+{
+    for (uint32_t i = 0; i < wants->count; i++) {
+        if (wants->items[i]->path_count > wants->depth) {
+            continue;
+        }
+        const bool again = --ends > 0 || more;
+        if (again) {
+            emit(c, OP_MARK, NULL);
+        }
+        WR_TRY(emit_leaf(c, writer, reader, wants->items[i]));
+        if (again) {
+            emit(c, OP_BACK, NULL);
+        }
+    }
+    return WR_OK;
+}
+
+static const struct wr_avro_node *record_of(const struct wr_avro_node *reader)
+{
+    uint32_t null_index;
+    const struct wr_avro_node *inner = reader != NULL ? wr_avro_optional(reader, &null_index) : NULL;
+    reader = inner != NULL ? inner : reader;
+    return reader != NULL && reader->kind == WR_AVRO_RECORD ? reader : NULL;
+}
+
+static wr_status compile_fields(struct compiler *c, const struct wr_avro_node *writer,
+                                const struct wr_avro_node *reader, const struct wants *wants)
+{
+    const struct wr_avro_field **where = wr_calloc(wants->count + 1, sizeof(*where));
+    const struct wr_avro_column **some = wr_calloc(wants->count + 1, sizeof(*some));
+    const struct wr_avro_node *record = record_of(reader);
+    wr_status status = WR_OK;
+    for (uint32_t i = 0; i < wants->count; i++) {
+        const char *name = wants->items[i]->path[wants->depth];
+        const struct wr_avro_field *own = record != NULL ? wr_avro_find_field(record, name, NULL) : NULL;
+        where[i] = wr_avro_find_field(writer, name, own);
+    }
+    for (uint32_t f = 0; f < writer->count && status == WR_OK; f++) {
+        const struct wr_avro_field *own = NULL;
+        struct wants below = { some, 0, wants->depth + 1 };
+        for (uint32_t i = 0; i < wants->count; i++) {
+            if (where[i] == &writer->fields[f]) {
+                some[below.count++] = wants->items[i];
+                own = record != NULL && own == NULL
+                          ? wr_avro_find_field(record, wants->items[i]->path[wants->depth], NULL)
+                          : own;
+            }
+        }
+        /* Deeper levels sort the columns again: they need a list of their own. */
+        below.items = wr_calloc(below.count + 1, sizeof(*some));
+        memcpy(below.items, some, below.count * sizeof(*some));
+        status = compile_node(c, writer->fields[f].type, own != NULL ? own->type : NULL, &below);
+        free(below.items);
+    }
+    for (uint32_t i = 0; i < wants->count && status == WR_OK; i++) {
+        if (where[i] == NULL) {
+            status = emit_missing(c, record, wants->items[i], wants->depth);
+        }
+    }
+    free(where);
+    free(some);
+    return status;
+}
+
+static wr_status compile_record(struct compiler *c, const struct wr_avro_node *writer,
+                                const struct wr_avro_node *reader, const struct wants *wants,
+                                uint32_t ends)
+{
+    struct wants deeper = { wr_calloc(wants->count + 1, sizeof(*wants->items)), 0, wants->depth };
+    for (uint32_t i = 0; i < wants->count; i++) {
+        if (wants->items[i]->path_count > wants->depth) {
+            deeper.items[deeper.count++] = wants->items[i];
+        }
+    }
+    wr_status status = compile_ends(c, writer, reader, wants, ends, deeper.count > 0);
+    if (status == WR_OK && deeper.count > 0) {
+        status = compile_fields(c, writer, reader, &deeper);
+    }
+    free(deeper.items);
+    return status;
+}
+
+static wr_status compile_node(struct compiler *c, const struct wr_avro_node *writer,
+                              const struct wr_avro_node *reader, const struct wants *wants)
+{
+    wr_status status;
+    uint32_t ends = 0;
+    if (c->program->step_count > STEPS_MAX) {
+        return wr_fail(c->err, WR_CLASS_DATA, "the schema is too large");
+    }
+    if (writer->kind == WR_AVRO_UNION && compile_optional(c, writer, reader, wants, &status)) {
+        return status;
+    }
+    if (wants->count == 0) {
+        emit_skip(c, writer);
+        return WR_OK;
+    }
+    if (writer->kind == WR_AVRO_UNION) {
+        return compile_union(c, writer, reader, wants);
+    }
+    const struct wr_avro_column *deep = NULL;
+    for (uint32_t i = 0; i < wants->count; i++) {
+        const bool end = wants->items[i]->path_count == wants->depth;
+        ends += end;
+        deep = end ? deep : wants->items[i];
+    }
+    if (writer->kind == WR_AVRO_RECORD) {
+        return compile_record(c, writer, reader, wants, ends);
+    }
+    if (deep != NULL) {
+        char why[200];
+        char type[96];
+        snprintf(why, sizeof why, "the schema has %s here, which has no field \"%.60s\"",
+                 wr_avro_type_text(writer, type, sizeof type), deep->path[wants->depth]);
+        return refuse(c, deep, writer, why);
+    }
+    return compile_ends(c, writer, reader, wants, ends, false);
+}
+
+wr_status wr_avro_compile(struct wr_avro_program **program, const struct wr_avro_node *writer,
+                          const struct wr_avro_node *reader, const struct wr_avro_column *columns,
+                          uint32_t count, uint32_t unit_digits, const char **field,
+                          struct wr_error *err)
+{
+    struct wr_error own;
+    struct wr_avro_program *p = wr_calloc(1, sizeof *p);
+    wr_arena_init(&p->arena, 0);
+    p->unit_digits = unit_digits;
+    *field = NULL;
+    struct compiler c = { .program = p, .field = field, .err = err != NULL ? err : &own };
+    struct wants wants = { wr_calloc(count + 1, sizeof(*wants.items)), count, 0 };
+    for (uint32_t i = 0; i < count; i++) {
+        wants.items[i] = &columns[i];
+    }
+    wr_status status = WR_OK;
+    if (writer->kind != WR_AVRO_RECORD && writer->kind != WR_AVRO_UNION) {
+        char type[96];
+        status = wr_fail(c.err, WR_CLASS_DATA, "the schema is no record but %s",
+                         wr_avro_type_text(writer, type, sizeof type));
+    } else {
+        status = compile_node(&c, writer, reader, &wants);
+    }
+    emit(&c, OP_END, NULL);
+    free(wants.items);
+    if (status != WR_OK) {
+        wr_avro_program_destroy(p);
+        return WR_FAIL;
+    }
+    *program = p;
+    return WR_OK;
+}
+
+void wr_avro_program_destroy(struct wr_avro_program *program)
+{
+    if (program != NULL) {
+        wr_arena_deinit(&program->arena);
+        free(program->steps);
+        free(program->jumps);
+        free(program);
+    }
+}
+
+/* ---- the machine ---- */
+
+struct machine {
+    struct wr_avro_cursor c;
+    struct wr_avro_run *run;
+    uint32_t row;
+    const uint8_t *mark; /* one is enough: nothing but a leaf stands between a mark and its back */
+};
+
+__attribute__((cold, noinline)) static bool failed(struct machine *m, const struct step *step,
+                                                   const char *message)
+{
+    m->run->field = step->dotted;
+    snprintf(m->run->message, sizeof m->run->message, "%s",
+             message != NULL ? message : "malformed Avro");
+    return false;
+}
+
+/* What the cursor stumbled over. */
+__attribute__((cold, noinline)) static bool stumbled(struct machine *m, const struct step *step)
+{
+    m->run->field = step->dotted;
+    snprintf(m->run->message, sizeof m->run->message, "malformed Avro: %s", m->c.problem);
+    return false;
+}
+
+__attribute__((cold, noinline)) static bool misfit(struct machine *m, const struct step *step,
+                                                   const char *shown)
+{
+    char name[32];
+    m->run->field = step->dotted;
+    snprintf(m->run->message, sizeof m->run->message, "%s is not a valid %s", shown,
+             wr_type_name(step->type, name, sizeof name));
+    return false;
+}
+
+static inline void *slot(struct machine *m, const struct step *step)
+{
+    return (char *)m->run->batch->columns[step->column].values + (size_t)m->row * step->width;
+}
+
+__attribute__((noinline)) static bool set_null(struct machine *m, const struct step *step)
+{
+    if (step->not_null) {
+        return failed(m, step, "column is NOT NULL, but the value is null or missing");
+    }
+    memset(slot(m, step), 0, step->width);
+    wr_bit_clear(wr_batch_nullable(m->run->batch, step->column), m->row);
+    return true;
+}
+
+/* 12 bytes are there to be read in most records' strings: no call for their length. */
+static inline struct wr_view view_of(const char *data, size_t bytes, const uint8_t *end)
+{
+    if (bytes <= WR_VIEW_INLINE_BYTES && (size_t)((const char *)end - data) >= 12) {
+        static const uint64_t low[] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff,
+                                        0xffffffffffff, 0xffffffffffffff, UINT64_MAX };
+        uint64_t head;
+        uint32_t tail;
+        struct wr_view view;
+        memcpy(&head, data, 8);
+        memcpy(&tail, data + 8, 4);
+        head &= low[bytes < 8 ? bytes : 8];
+        tail &= (uint32_t)low[bytes > 8 ? bytes - 8 : 0];
+        view.bytes = (uint32_t)bytes;
+        memcpy((char *)&view + 4, &head, 8);
+        memcpy((char *)&view + 12, &tail, 4);
+        return view;
+    }
+    return wr_view_of(data, bytes);
+}
+
+static inline bool is_utf8(const char *data, size_t bytes)
+{
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; i + 8 <= bytes; i += 8) {
+        uint64_t word;
+        memcpy(&word, data + i, 8);
+        seen |= word;
+    }
+    for (; i < bytes; i++) {
+        seen |= (uint8_t)data[i];
+    }
+    return (seen & 0x8080808080808080u) == 0 || wr_utf8_valid(data, bytes);
+}
+
+static bool run_text(struct machine *m, const struct step *step)
+{
+    struct wr_slice text;
+    if (!wr_avro_bytes(&m->c, &text)) {
+        return stumbled(m, step);
+    }
+    if (step->op == OP_TEXT && !is_utf8(text.data, text.bytes)) {
+        m->c.problem = "a string is not UTF-8";
+        return stumbled(m, step);
+    }
+    *(struct wr_view *)slot(m, step) = view_of(text.data, text.bytes, m->c.end);
+    return true;
+}
+
+__attribute__((noinline)) static bool run_value(struct machine *m, const struct step *step,
+                                                uint32_t unit_digits)
+{
+    union wr_avro_value value;
+    char shown[64];
+    if (!wr_avro_read(&m->c, step->node, step->type, unit_digits, &m->run->batch->arena, &value,
+                      shown)) {
+        return shown[0] != '\0' ? misfit(m, step, shown) : stumbled(m, step);
+    }
+    memcpy(slot(m, step), &value, step->width);
+    return true;
+}
+
+__attribute__((noinline)) static bool run_json(struct machine *m, const struct step *step)
+{
+    struct wr_buf buf = { 0 };
+    const bool made = wr_avro_json(&m->c, step->node, 0, &buf);
+    if (made) {
+        *(struct wr_view *)slot(m, step) =
+            wr_view_of(wr_arena_strndup(&m->run->batch->arena, buf.data, buf.bytes), buf.bytes);
+    }
+    wr_buf_deinit(&buf);
+    return made || stumbled(m, step);
+}
+
+static inline bool run_int32(struct machine *m, const struct step *step)
+{
+    int64_t number;
+    if (!wr_avro_long(&m->c, &number)) {
+        return stumbled(m, step);
+    }
+    if (number < INT32_MIN || number > INT32_MAX) {
+        char shown[32];
+        snprintf(shown, sizeof shown, "%lld", (long long)number);
+        return misfit(m, step, shown);
+    }
+    *(int32_t *)slot(m, step) = (int32_t)number;
+    return true;
+}
+
+static inline bool run_scaled(struct machine *m, const struct step *step)
+{
+    int64_t number;
+    int64_t us;
+    if (!wr_avro_long(&m->c, &number)) {
+        return stumbled(m, step);
+    }
+    if (__builtin_mul_overflow(number, step->factor, &us)) {
+        char shown[32];
+        snprintf(shown, sizeof shown, "%lld", (long long)number);
+        return misfit(m, step, shown);
+    }
+    *(int64_t *)slot(m, step) = us;
+    return true;
+}
+
+static inline bool run_bool(struct machine *m, const struct step *step)
+{
+    if (m->c.at == m->c.end || *m->c.at > 1) {
+        m->c.problem = m->c.at == m->c.end ? "the record ends too early"
+                                           : "a boolean is neither 0 nor 1";
+        return stumbled(m, step);
+    }
+    *(uint8_t *)slot(m, step) = *m->c.at++;
+    return true;
+}
+
+/* bytes of the record as they are, into the column, or (into NULL) nowhere. */
+static inline bool run_copy(struct machine *m, const struct step *step, void *into, size_t bytes)
+{
+    if ((size_t)(m->c.end - m->c.at) < bytes) {
+        m->c.problem = "the record ends too early";
+        return stumbled(m, step);
+    }
+    if (into != NULL) {
+        memcpy(into, m->c.at, bytes);
+    }
+    m->c.at += bytes;
+    return true;
+}
+
+static inline bool run_index(struct machine *m, const struct step *step, const char *problem,
+                             uint32_t *index)
+{
+    int64_t number;
+    if (!wr_avro_long(&m->c, &number)) {
+        return stumbled(m, step);
+    }
+    if (number < 0 || number >= step->count) {
+        m->c.problem = problem;
+        return stumbled(m, step);
+    }
+    *index = (uint32_t)number;
+    return true;
+}
+
+/* The union's index before an optional value. *null: the value is NULL, and done. */
+static inline bool run_optional(struct machine *m, const struct step *step, bool *null)
+{
+    int64_t index;
+    if (!wr_avro_long(&m->c, &index)) {
+        return stumbled(m, step);
+    }
+    if (index == step->null_index) {
+        *null = true;
+        return step->op >= OP_SKIP_LONG || set_null(m, step);
+    }
+    if (index != 1 - (int64_t)step->null_index) {
+        m->c.problem = "a union's index is out of range";
+        return stumbled(m, step);
+    }
+    return true;
+}
+
+static bool run_steps(const struct wr_avro_program *program, struct machine *m)
+{
+    const struct step *step = program->steps;
+    struct wr_slice bytes;
+    int64_t number;
+    uint32_t index = 0;
+    for (;; step++) {
+        bool fine = true;
+        if (step->null_index != NOT_OPTIONAL) {
+            bool null = false;
+            if (!run_optional(m, step, &null)) {
+                return false;
+            }
+            if (null) {
+                continue;
+            }
+        }
+        switch ((enum op)step->op) {
+        case OP_END:
+            return true;
+        case OP_INT64:
+            fine = wr_avro_long(&m->c, slot(m, step)) || stumbled(m, step);
+            break;
+        case OP_INT32:
+            fine = run_int32(m, step);
+            break;
+        case OP_SCALED:
+            fine = run_scaled(m, step);
+            break;
+        case OP_FLOAT32:
+            fine = run_copy(m, step, slot(m, step), 4);
+            break;
+        case OP_FLOAT64:
+            fine = run_copy(m, step, slot(m, step), 8);
+            break;
+        case OP_WIDEN: {
+            float narrow = 0;
+            fine = run_copy(m, step, &narrow, 4);
+            *(double *)slot(m, step) = (double)narrow;
+            break;
+        }
+        case OP_BOOL:
+            fine = run_bool(m, step);
+            break;
+        case OP_TEXT:
+        case OP_BYTES:
+            fine = run_text(m, step);
+            break;
+        case OP_ENUM:
+            fine = run_index(m, step, "an enum's index is out of range", &index);
+            if (fine) {
+                *(struct wr_view *)slot(m, step) = step->symbols[index];
+            }
+            break;
+        case OP_VALUE:
+            fine = run_value(m, step, program->unit_digits);
+            break;
+        case OP_JSON:
+            fine = run_json(m, step);
+            break;
+        case OP_SKIP_LONG:
+            fine = wr_avro_long(&m->c, &number) || stumbled(m, step);
+            break;
+        case OP_SKIP_BYTES:
+            fine = wr_avro_bytes(&m->c, &bytes) || stumbled(m, step);
+            break;
+        case OP_SKIP_COUNT:
+            fine = run_copy(m, step, NULL, step->bytes);
+            break;
+        case OP_SKIP_NODE:
+            fine = wr_avro_skip(&m->c, step->node, 0) || stumbled(m, step);
+            break;
+        case OP_UNION:
+            fine = run_index(m, step, "a union's index is out of range", &index);
+            step = fine ? &program->steps[program->jumps[step->jump + index]] - 1 : step;
+            break;
+        case OP_JUMP:
+            step = &program->steps[step->jump] - 1;
+            break;
+        case OP_MARK:
+            m->mark = m->c.at;
+            break;
+        case OP_BACK:
+            m->c.at = m->mark;
+            break;
+        case OP_NULL:
+            fine = set_null(m, step);
+            break;
+        case OP_SET:
+            memcpy(slot(m, step), step->set, step->width);
+            break;
+        case OP_REFUSE:
+            fine = failed(m, step, step->message);
+            break;
+        }
+        if (!fine) {
+            return false;
+        }
+    }
+}
+
+bool wr_avro_run(const struct wr_avro_program *program, struct wr_avro_run *run, const char *data,
+                 size_t bytes, uint32_t row)
+{
+    struct machine m = { .c = { .at = (const uint8_t *)data,
+                                .end = (const uint8_t *)data + bytes,
+                                .budget = wr_avro_budget(bytes) },
+                         .run = run,
+                         .row = row };
+    if (!run_steps(program, &m)) {
+        return false;
+    }
+    if (m.c.at != m.c.end) {
+        run->field = NULL;
+        snprintf(run->message, sizeof run->message,
+                 "malformed Avro: %zu bytes are left after the record's last field",
+                 (size_t)(m.c.end - m.c.at));
+        return false;
+    }
+    return true;
+}

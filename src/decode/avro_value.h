@@ -1,0 +1,82 @@
+/* avro_value.h: one Avro value out of bytes that are not to be trusted: read, converted to a column's type, written as JSON,
+ * stepped over. What avro_program.c has no step of its own for.
+ *
+ * A value is first read as its natural type (what the schema says it is: TEXT of a string, TIMESTAMPTZ of timestamp-millis),
+ * then converted as SQL's casts would.
+ *
+ * Threads: pure functions over the caller's cursor. Invariants:
+ *   (1) nothing outside [at, end) is read
+ *   (2) the work is bounded by the cursor's budget: items without bytes (nulls, empty records) cost too
+ */
+#ifndef WR_DECODE_AVRO_VALUE_H
+#define WR_DECODE_AVRO_VALUE_H
+
+#include "base/buf.h"
+#include "batch/type.h"
+#include "decode/avro_schema.h"
+
+struct wr_avro_cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+    uint64_t budget;     /* values that may still be looked at */
+    const char *problem; /* what is wrong, static text; set by whatever returns false */
+};
+
+/* What a record of that many bytes may cost. The constant is for schemas whose values are mostly null. */
+static inline uint64_t wr_avro_budget(size_t bytes)
+{
+    return 100000 + 16 * (uint64_t)bytes;
+}
+
+/* A value of any type but STATE. */
+union wr_avro_value {
+    int64_t integer;
+    int32_t days;
+    uint8_t boolean;
+    float f32;
+    double f64;
+    __int128 decimal;
+    struct wr_view view;
+    struct wr_interval interval;
+};
+
+/* Zigzag varint of up to 64 bits. */
+WR_NODISCARD bool wr_avro_long_slow(struct wr_avro_cursor *c, int64_t *value);
+
+static inline bool wr_avro_long(struct wr_avro_cursor *c, int64_t *value)
+{
+    if (__builtin_expect(c->at < c->end && *c->at < 0x80, 1)) {
+        const uint64_t raw = *c->at++;
+        *value = (int64_t)(raw >> 1) ^ -(int64_t)(raw & 1);
+        return true;
+    }
+    return wr_avro_long_slow(c, value);
+}
+
+/* A length and that many bytes. */
+WR_NODISCARD bool wr_avro_bytes(struct wr_avro_cursor *c, struct wr_slice *text);
+
+/* The type of a scalar as the schema means it; WR_TYPE_JSON for records, arrays, maps and unions; WR_TYPE_NULL for null. */
+struct wr_type wr_avro_natural(const struct wr_avro_node *node);
+
+/* Whether values of a scalar can become that type. */
+bool wr_avro_converts(const struct wr_avro_node *node, struct wr_type type);
+
+/* Reads a scalar as the given type; texts borrow from the record or lie in arena. False: problem says why; *shown, when
+ * not empty, is the value that does not fit. */
+bool wr_avro_read(struct wr_avro_cursor *c, const struct wr_avro_node *node, struct wr_type type,
+                  uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value,
+                  char shown[64]);
+
+/* The same of a default in the schema's JSON. */
+bool wr_avro_default(const struct wr_avro_node *node, const json_t *json, struct wr_type type,
+                     uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value);
+
+/* Appends any value as JSON. depth: levels open already. */
+WR_NODISCARD bool wr_avro_json(struct wr_avro_cursor *c, const struct wr_avro_node *node,
+                               uint32_t depth, struct wr_buf *into);
+
+WR_NODISCARD bool wr_avro_skip(struct wr_avro_cursor *c, const struct wr_avro_node *node,
+                               uint32_t depth);
+
+#endif

@@ -1,0 +1,77 @@
+/* registry.h: a client of schema registries that speak Confluent's REST API: schemas by id, by GUID, by subject.
+ *
+ * One client per address and login serves all decoders of the process; its one thread fetches, so that nobody who asks ever
+ * waits. What was found is kept for good (an id never changes its schema); what was not is told for a while and asked for
+ * again behind the scenes.
+ *
+ * A key's life, and the function that moves it:
+ *   (unknown) -> wanted         [wr_registry_find]     the first to ask; answers WR_AGAIN from here on
+ *   wanted -> found             [fetch thread]         answers WR_OK for ever
+ *   wanted -> refused           [fetch thread]         the registry knows no such schema: WR_FAIL, and wanted again after 30 s
+ *   wanted, registry_timeout ago -> overdue [wr_registry_find]   WR_FAIL, while the fetch thread goes on trying
+ *
+ * Ownership: a client lives from the first open to the last close; found schemas live as long.
+ * Threads: all functions from any thread.
+ */
+#ifndef WR_DECODE_REGISTRY_H
+#define WR_DECODE_REGISTRY_H
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "config/option.h"
+
+struct wr_registry;
+
+enum wr_registry_kind { WR_REGISTRY_ID, WR_REGISTRY_GUID, WR_REGISTRY_SUBJECT };
+
+struct wr_registry_key {
+    enum wr_registry_kind kind;
+    uint32_t id;         /* ID */
+    uint8_t guid[16];    /* GUID */
+    const char *subject; /* SUBJECT: its latest version; borrowed for the call */
+};
+
+/* A schema and those that it refers to, which come first. */
+struct wr_registry_schema {
+    const char *type; /* "AVRO", "PROTOBUF", "JSON" */
+    struct wr_slice *texts;
+    uint32_t text_count;
+};
+
+/* Rows for the formats that can use a registry: registry, registry_user, registry_password, registry_token, registry_ca,
+ * registry_timeout. */
+#define WR_REGISTRY_OPTIONS                                                                        \
+    { "registry", WR_OPTION_LIST, NULL,                                                            \
+      "Address of the schema registry (Confluent's API), such as http://127.0.0.1:8081; several "  \
+      "are tried in turn." },                                                                      \
+        { "registry_user", WR_OPTION_TEXT, NULL, "User for the registry." },                       \
+        { "registry_password", WR_OPTION_TEXT, NULL, "Its password.", .flags = WR_OPTION_SECRET }, \
+        { "registry_token", WR_OPTION_TEXT, NULL, "Bearer token for the registry.",                \
+          .flags = WR_OPTION_SECRET },                                                             \
+        { "registry_ca", WR_OPTION_TEXT, NULL,                                                     \
+          "File with the certificates that the registry's is checked against; default: the "       \
+          "system's." },                                                                           \
+    {                                                                                              \
+        "registry_timeout", WR_OPTION_DURATION, "10s",                                             \
+            "How long records wait for a schema that the registry does not give, before they are " \
+            "dead-lettered.",                                                                      \
+            .min = 1000, .max = 86400000000LL                                                      \
+    }
+
+/* options must have the rows above, and registry given. */
+WR_NODISCARD wr_status wr_registry_open(struct wr_registry **registry,
+                                        const struct wr_options *options, struct wr_error *err);
+void wr_registry_close(struct wr_registry *registry); /* NULL is fine */
+
+/* Never waits: WR_AGAIN while the schema is being fetched, WR_FAIL (class DATA) when it cannot be had now. */
+WR_NODISCARD wr_status wr_registry_find(struct wr_registry *registry,
+                                        const struct wr_registry_key *key,
+                                        const struct wr_registry_schema **schema,
+                                        struct wr_error *err);
+/* The same for who may wait: at most registry_timeout. @thread control */
+WR_NODISCARD wr_status wr_registry_wait(struct wr_registry *registry,
+                                        const struct wr_registry_key *key,
+                                        const struct wr_registry_schema **schema,
+                                        struct wr_error *err);
+
+#endif
