@@ -1,6 +1,7 @@
 #include "run/commit.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "exec/exec.h"
 #include "run/recovery.h"
@@ -12,6 +13,10 @@ struct building {
     const struct wr_manifest *head;
     const struct wr_epoch_cut *cut;
     struct wr_manifest *next;
+    /* Ledger lines of next by (sink, source, split): there is one for each, so looking through all of them would be quadratic. */
+    uint32_t *line_slots; /* a power of two; number of the line + 1, 0: free */
+    uint32_t line_mask;
+    uint32_t split_hint;  /* where split_name found the last one: lines come in the order of splits */
 };
 
 static const char *copy(struct building *b, const char *text)
@@ -348,24 +353,56 @@ static void build_snapshots(struct building *b, const struct wr_stored_snapshot 
 
 /* ---- the ledger ---- */
 
-static struct wr_manifest_ledger *line_of(struct wr_manifest *m, const char *sink, const char *source,
-                                          const char *split)
+static void index_lines(struct building *b, uint32_t most)
 {
-    for (uint32_t i = m->ledger_count; i-- > 0;) {
-        struct wr_manifest_ledger *line = &m->ledger[i];
-        if (strcmp(line->split, split) == 0 && strcmp(line->sink, sink) == 0 &&
-            strcmp(line->source, source) == 0) {
-            return line;
-        }
+    uint32_t slots = 16;
+    while (slots / 2 < most) {
+        slots *= 2;
     }
-    return NULL;
+    b->line_slots = wr_calloc(slots, sizeof *b->line_slots);
+    b->line_mask = slots - 1;
 }
 
-static const char *split_name(const struct wr_epoch_cut *cut, uint32_t source, uint32_t split)
+/* The line's slot, or the free one that is its place. */
+static uint32_t *slot_of(struct building *b, const char *sink, const char *source, const char *split)
 {
-    for (uint32_t i = 0; i < cut->splits.count; i++) {
-        if (cut->splits.items[i].source == source && cut->splits.items[i].split == split) {
-            return cut->splits.items[i].name;
+    uint64_t hash = wr_hash_bytes(sink, strlen(sink));
+    hash = wr_hash_combine(hash, wr_hash_bytes(source, strlen(source)));
+    hash = wr_hash_combine(hash, wr_hash_bytes(split, strlen(split)));
+    for (uint32_t at = (uint32_t)hash & b->line_mask;; at = (at + 1) & b->line_mask) {
+        if (b->line_slots[at] == 0) {
+            return &b->line_slots[at];
+        }
+        const struct wr_manifest_ledger *line = &b->next->ledger[b->line_slots[at] - 1];
+        if (strcmp(line->split, split) == 0 && strcmp(line->sink, sink) == 0 &&
+            strcmp(line->source, source) == 0) {
+            return &b->line_slots[at];
+        }
+    }
+}
+
+/* A line more, at the free slot that slot_of found; its texts are copied. */
+static struct wr_manifest_ledger *new_line(struct building *b, uint32_t *slot,
+                                           const struct wr_manifest_ledger *like)
+{
+    struct wr_manifest_ledger *line = &b->next->ledger[b->next->ledger_count++];
+    *slot = b->next->ledger_count;
+    *line = *like;
+    line->sink = copy(b, like->sink);
+    line->source = copy(b, like->source);
+    line->split = copy(b, like->split);
+    return line;
+}
+
+static const char *split_name(struct building *b, uint32_t source, uint32_t split)
+{
+    const uint32_t count = b->cut->splits.count;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t n = (b->split_hint + i) % count;
+        const struct wr_split_cut *at = &b->cut->splits.items[n];
+        if (at->source == source && at->split == split) {
+            b->split_hint = n;
+            return at->name;
         }
     }
     return NULL;
@@ -374,19 +411,16 @@ static const char *split_name(const struct wr_epoch_cut *cut, uint32_t source, u
 static void add_line(struct building *b, const struct wr_ledger_cut *at)
 {
     const struct wr_plan *plan = b->p->plan;
-    const char *split = split_name(b->cut, at->source, at->split);
+    const char *split = split_name(b, at->source, at->split);
     if (split == NULL || !wr_pipeline_joins(b->p, at->sink, b->cut->epoch, b->cut->final)) {
         return;
     }
-    const char *sink = plan->sinks[at->sink].name;
-    const char *source = plan->sources[at->source].name;
-    struct wr_manifest_ledger *line = line_of(b->next, sink, source, split);
-    if (line == NULL) {
-        line = &b->next->ledger[b->next->ledger_count++];
-        *line = (struct wr_manifest_ledger){ .sink = copy(b, sink),
-                                             .source = copy(b, source),
-                                             .split = copy(b, split) };
-    }
+    const struct wr_manifest_ledger named = { .sink = plan->sinks[at->sink].name,
+                                              .source = plan->sources[at->source].name,
+                                              .split = split };
+    uint32_t *slot = slot_of(b, named.sink, named.source, split);
+    struct wr_manifest_ledger *line =
+        *slot == 0 ? new_line(b, slot, &named) : &b->next->ledger[*slot - 1];
     line->read += at->counts.read; /* workers between which a split moved add up */
     line->landed += at->counts.passed;
     line->late += at->counts.late;
@@ -410,20 +444,18 @@ static void build_ledger(struct building *b)
     const struct wr_manifest *head = b->head;
     b->next->ledger =
         allot(b, head->ledger_count + b->cut->ledger.count, sizeof *b->next->ledger);
+    index_lines(b, head->ledger_count + b->cut->ledger.count);
     for (uint32_t i = 0; i < b->cut->ledger.count; i++) {
         add_line(b, &b->cut->ledger.items[i]);
     }
     for (uint32_t i = 0; i < head->ledger_count; i++) { /* (1), (2) */
         const struct wr_manifest_ledger *old = &head->ledger[i];
-        if (is_sink_of_plan(b->p->plan, old->sink) &&
-            line_of(b->next, old->sink, old->source, old->split) == NULL) {
-            struct wr_manifest_ledger *line = &b->next->ledger[b->next->ledger_count++];
-            *line = *old;
-            line->sink = copy(b, old->sink);
-            line->source = copy(b, old->source);
-            line->split = copy(b, old->split);
+        uint32_t *slot = slot_of(b, old->sink, old->source, old->split);
+        if (*slot == 0 && is_sink_of_plan(b->p->plan, old->sink)) {
+            (void)new_line(b, slot, old);
         }
     }
+    free(b->line_slots);
 }
 
 void wr_commit_build(const struct wr_pipeline *p, const struct wr_manifest *head,
