@@ -184,7 +184,9 @@ static void cut_table(struct wr_window *w, struct wr_table *table, const struct 
     if (dirty > 0) {
         sweep->base = sweep->base == 0 ? epoch : sweep->base;
         sweep->last = epoch;
-        sweep_rows(w, table, cell, sweep, epoch, &dirty);
+        if (w->snapshot.sweeping) {
+            sweep_rows(w, table, cell, sweep, epoch, &dirty);
+        }
         if (sweep->base < w->snapshot.cutoff) {
             sweep_rows(w, table, cell, sweep, epoch, &w->snapshot.extra);
         }
@@ -336,6 +338,24 @@ static uint64_t live_bytes(const struct wr_exec *exec)
     return bytes;
 }
 
+static uint64_t recorded_bytes(const struct wr_exec *exec)
+{
+    uint64_t recorded = 0;
+    for (uint32_t i = 0; i < exec->log.count; i++) {
+        recorded += exec->log.items[i].bytes;
+    }
+    return recorded;
+}
+
+/* Half of what recovery may read more than the state itself is there: from now on clean rows go along with changed ones. Before, a
+ * change of 1 % costs 1 %. */
+static bool wants_sweep(const struct wr_exec *exec)
+{
+    const uint64_t live = live_bytes(exec);
+    return recorded_bytes(exec) > live + (live + READ_BYTES_FLOOR) / 2 ||
+           exec->log.count > (READ_EPOCHS_FLOOR + live / BYTES_PER_EPOCH) / 2;
+}
+
 /* The epoch before which bases are too old: 0 while what is recorded is at most twice the state and
  * a little, else where its newer half begins. */
 static uint64_t cutoff_of(const struct wr_exec *exec)
@@ -344,11 +364,7 @@ static uint64_t cutoff_of(const struct wr_exec *exec)
     const uint64_t live = live_bytes(exec);
     const uint64_t bytes_max = 2 * live + READ_BYTES_FLOOR;
     const uint64_t epochs_max = READ_EPOCHS_FLOOR + live / BYTES_PER_EPOCH;
-    uint64_t recorded = 0;
-    for (uint32_t i = 0; i < log->count; i++) {
-        recorded += log->items[i].bytes;
-    }
-    if (recorded <= bytes_max && log->count <= epochs_max) {
+    if (recorded_bytes(exec) <= bytes_max && log->count <= epochs_max) {
         return 0;
     }
     uint64_t newer = 0;
@@ -398,6 +414,7 @@ void wr_window_cut(struct wr_window *w, uint64_t epoch)
     struct wr_window_snapshot *s = &w->snapshot;
     finish_emission(w);
     s->cutoff = cutoff_of(w->exec);
+    s->sweeping = wants_sweep(w->exec);
     const uint64_t share = w->shape.live / SWEEP_SHARE;
     s->extra = share < SWEEP_ROWS_MIN ? SWEEP_ROWS_MIN
                : share < UINT32_MAX   ? (uint32_t)share

@@ -15,9 +15,9 @@
  * entered the running combination, which turns rows over in place: a cell that enters with changes
  * is written whole, before the first of its rows is turned.
  *
- * Old records become obsolete by a sweep: each epoch also writes about as many clean rows as dirty
- * ones, from a cursor on; when it has been through, epochs before its begin are not needed. A cell
- * whose old records pin much is swept faster (window_snapshot.c, cutoff_of).
+ * Old records become obsolete by a sweep: once there are many of them (wants_sweep), each epoch also
+ * writes about as many clean rows as dirty ones, from a cursor on; when it has been through, epochs
+ * before its begin are not needed. A cell whose old records pin much is swept faster (cutoff_of).
  *
  * Threads: the worker.
  * Invariants:
@@ -65,6 +65,7 @@ struct wr_window_snapshot {
     uint64_t bytes;
     uint64_t cut_bytes;   /* in the cut at hand */
     uint32_t extra;       /* rows that it may sweep for cells whose base is before cutoff */
+    bool sweeping;        /* clean rows go along with changed ones */
     uint64_t cutoff;
     /* As of the last cut that the node took part in: */
     int64_t watermark_us;
