@@ -112,7 +112,9 @@ static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, stru
         { "queue.buffering.max.messages", "500000" },
         /* Brokers that are back are found within two seconds instead of ten. */
         { "reconnect.backoff.max.ms", "2000" },
-        { "socket.timeout.ms", "6000" }, /* a half-open connection is given up, not waited on for a minute */
+        /* A half-open connection is given up, not waited on for a minute; for produce requests it is the second that counts. */
+        { "socket.timeout.ms", "6000" },
+        { "request.timeout.ms", "6000" },
         { "socket.nagle.disable", "true" },
         { "socket.keepalive.enable", "true" },
         /* As the Java producer's: rows of a key lie where other producers put theirs. */
