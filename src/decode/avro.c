@@ -53,6 +53,7 @@ struct avro_decoder {
     uint32_t known_capacity;
     uint32_t last; /* the one used last */
     struct wr_buf inflated;
+    void **values; /* of the batch at hand, per column of schema */
 };
 
 /* ---- framing ---- */
@@ -284,6 +285,7 @@ static struct avro_decoder *make(const struct wr_schema *scan_fields,
     d->unit_digits = wr_decoder_unit_digits(options);
     wr_arena_init(&d->arena, 0);
     d->column_count = wr_avro_columns_of(scan_fields, &d->arena, &d->columns);
+    d->values = WR_ARENA_ARRAY(&d->arena, void *, scan_fields->count + 1);
     return d;
 }
 
@@ -392,8 +394,11 @@ void wr_avro_decode(struct wr_decoder *decoder, const struct wr_records *records
                     struct wr_batch *batch, struct wr_faults *faults)
 {
     struct avro_decoder *d = (struct avro_decoder *)decoder;
-    struct wr_avro_run run = { .batch = batch };
+    struct wr_avro_run run = { .batch = batch, .values = d->values };
     wr_assert(batch->columns_count == d->schema->count && records->count <= WR_BATCH_ROWS_MAX);
+    for (uint32_t c = 0; c < batch->columns_count; c++) {
+        d->values[c] = batch->columns[c].values;
+    }
     for (uint32_t row = 0; row < records->count; row++) {
         (void)decode_row(d, records, row, &run, faults);
     }

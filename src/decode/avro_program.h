@@ -46,6 +46,7 @@ void wr_avro_program_destroy(struct wr_avro_program *program); /* NULL is fine *
 /* One batch's run; where a record failed. */
 struct wr_avro_run {
     struct wr_batch *batch;
+    void **values; /* of the batch's columns */
     const char *field; /* dotted path of the column at fault; NULL: the record */
     char message[160];
 };
