@@ -114,7 +114,8 @@ static void late(void *ctx, uint32_t sink, const struct wr_batch *batch, uint32_
     wr_bench_fail(tool, "a row was late");
 }
 
-static void fault(void *ctx, uint32_t sink, const struct wr_batch *batch, uint32_t row,
+static void fault(void *ctx, const uint32_t *sinks, uint32_t sink_count,
+                  const struct wr_batch *batch, uint32_t row,
                   const char *message, const char *field)
 {
     wr_bench_fail(tool, message);

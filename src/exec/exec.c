@@ -310,12 +310,17 @@ void wr_exec_fault(struct wr_exec *exec, const struct wr_op *op, const struct wr
                    uint32_t row, const char *message, const char *field)
 {
     const bool result = batch->origin.source == UINT32_MAX;
+    uint32_t sinks[op->sink_below_count + 1];
+    uint32_t count = 0;
     wr_exec_count(exec, op, batch, &row, 1, WR_ROW_DEAD);
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
         if (result || !is_muted(exec, op->sinks_below[i])) {
-            exec->host.fault(exec->host.ctx, op->sinks_below[i],
-                             result ? batch : exec->source_batch, row, message, field);
+            sinks[count++] = op->sinks_below[i];
         }
+    }
+    if (count > 0) {
+        exec->host.fault(exec->host.ctx, sinks, count, result ? batch : exec->source_batch, row,
+                         message, field);
     }
 }
 

@@ -61,9 +61,10 @@ struct wr_exec_host {
     /* A late row of a source batch, for all sinks that are fed by this window (one call each; the ledger has been counted). */
     void (*late)(void *ctx, uint32_t sink, const struct wr_batch *batch, uint32_t row,
                  int64_t lateness_us);
-    /* A row with an error (expression, NULL event time for a window). batch->origin.source == UINT32_MAX: a result row. */
-    void (*fault)(void *ctx, uint32_t sink, const struct wr_batch *batch, uint32_t row,
-                  const char *message, const char *field);
+    /* A row with an error (expression, NULL event time for a window), once for all sinks that the operator feeds.
+     * batch->origin.source == UINT32_MAX: a result row. */
+    void (*fault)(void *ctx, const uint32_t *sinks, uint32_t sink_count, const struct wr_batch *batch,
+                  uint32_t row, const char *message, const char *field);
     /* The counts of (sink, source, split) on this worker; stable pointers. */
     struct wr_ledger_counts *(*ledger)(void *ctx, uint32_t sink, uint32_t source, uint32_t split);
     /* Whole records of node's snapshot of the epoch at hand, in pieces of about a MiB; copied by the callee. Called within

@@ -239,11 +239,13 @@ static bool side_has(const struct wr_scan *scan, const struct wr_batch *batch, u
 }
 
 void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
-                         const char *failing, const char *message, const char *field)
+                         const uint32_t *sinks, uint32_t sink_count, const char *message,
+                         const char *field)
 {
     struct wr_side_origin origin;
     origin_of(scan, batch, row, &origin);
-    origin.failing = failing;
+    origin.failing = sinks;
+    origin.failing_count = sink_count;
     if (scan->plan->on_error == WR_ON_ERROR_SINK &&
         side_has(scan, batch, scan->plan->error_sink, origin.position)) {
         return;
@@ -271,17 +273,15 @@ void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uin
 static void refuse(struct wr_scan *scan, struct wr_scan_split *split, const struct wr_batch *batch,
                    uint32_t row, const char *message, const char *field)
 {
+    uint32_t sinks[scan->pipeline->plan->sink_count + 1];
+    uint32_t count = 0;
     for (uint32_t k = 0; k < scan->pipeline->plan->sink_count; k++) {
         if (split->ledger[k] != NULL && !scan->muted[k]) {
             split->ledger[k]->dead_lettered++;
-            if (scan->letter_muted) {
-                wr_scan_dead_letter(scan, batch, row, scan->pipeline->plan->sinks[k].name, message, field);
-            }
+            sinks[count++] = k;
         }
     }
-    if (!scan->letter_muted) {
-        wr_scan_dead_letter(scan, batch, row, NULL, message, field);
-    }
+    wr_scan_dead_letter(scan, batch, row, scan->letter_muted ? sinks : NULL, count, message, field);
 }
 
 /* ---- late rows ---- */

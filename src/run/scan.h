@@ -103,9 +103,10 @@ int64_t wr_scan_deadline_ns(const struct wr_scan *scan);
 /* Adds the splits' positions and watermarks to the cut of an epoch, and what deduplication has newly seen to the worker's snapshot. */
 void wr_scan_cut(struct wr_scan *scan, struct wr_epoch_cut *cut);
 
-/* A row of one of this source's batches that an operator refused or found late. failing: the sink that it failed for; NULL: all. */
+/* A row of one of this source's batches that an operator refused or found late. sinks: those that it failed for; NULL: all. */
 void wr_scan_dead_letter(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row,
-                         const char *failing, const char *message, const char *field);
+                         const uint32_t *sinks, uint32_t sink_count, const char *message,
+                         const char *field);
 void wr_scan_late(struct wr_scan *scan, const struct wr_batch *batch, uint32_t row, uint32_t sink,
                   int64_t lateness_us);
 

@@ -9,8 +9,6 @@ struct side {
     struct wr_batch_pool *pool;
     struct wr_batch *open; /* NULL or with room for a row */
     uint64_t text_bytes;   /* copied into open: big payloads end a batch early */
-    bool last_partial;     /* the last row of open is a dead letter of some sinks alone: of this record */
-    int64_t last_position;
 };
 
 struct wr_side_rows {
@@ -62,7 +60,6 @@ static void finish(struct wr_side_rows *side, uint32_t sink)
     struct wr_batch *batch = s->open;
     s->open = NULL;
     s->text_bytes = 0;
-    s->last_partial = false;
     if (batch != NULL) {
         side->give(side->ctx, sink, batch);
     }
@@ -165,53 +162,21 @@ static void put_key_and_headers(struct wr_side_rows *side, uint32_t sink, struct
     wr_buf_deinit(&json);
 }
 
-static struct wr_slice text_at(const struct wr_batch *batch, uint32_t column, uint32_t row)
-{
-    return wr_column_is_null(&batch->columns[column], row)
-               ? (struct wr_slice){ 0 }
-               : wr_view_slice((const struct wr_view *)batch->columns[column].values + row);
-}
-
 /* What lies below an operator fails for all its sinks at once: one letter, as a replay of several would count the record several
  * times in what those sinks share. */
-static bool add_to_last(struct wr_side_rows *side, uint32_t sink,
-                        const struct wr_side_origin *origin, const char *error)
-{
-    const struct side *s = &side->sides[sink];
-    if (origin->failing == NULL || s->open == NULL || !s->last_partial ||
-        s->last_position != origin->position) {
-        return false;
-    }
-    const uint32_t row = s->open->rows - 1;
-    if (!wr_slice_is(text_at(s->open, DL_SOURCE, row), origin->source_name) ||
-        !wr_slice_is(text_at(s->open, DL_SPLIT, row), origin->split_name) ||
-        !wr_slice_is(text_at(s->open, DL_ERROR, row), error)) {
-        return false;
-    }
-    const struct wr_slice before = text_at(s->open, DL_SINKS, row);
-    side->scratch.bytes = 0;
-    wr_buf_append(&side->scratch, before.data, before.bytes - 1);
-    wr_buf_byte(&side->scratch, ',');
-    wr_text_json_string(&side->scratch, origin->failing, strlen(origin->failing));
-    wr_buf_byte(&side->scratch, ']');
-    put_text(side, sink, s->open, DL_SINKS, row,
-             (struct wr_slice){ side->scratch.data, side->scratch.bytes });
-    return true;
-}
-
 static void put_sinks(struct wr_side_rows *side, uint32_t sink, struct wr_batch *batch,
                       uint32_t row, const struct wr_side_origin *origin)
 {
-    struct side *s = &side->sides[sink];
-    s->last_partial = origin->failing != NULL && origin->split_name != NULL;
-    s->last_position = origin->position;
     if (origin->failing == NULL) {
         put_null(batch, DL_SINKS, row);
         return;
     }
     side->scratch.bytes = 0;
-    wr_buf_byte(&side->scratch, '[');
-    wr_text_json_string(&side->scratch, origin->failing, strlen(origin->failing));
+    for (uint32_t i = 0; i < origin->failing_count; i++) {
+        const char *name = side->plan->sinks[origin->failing[i]].name;
+        wr_buf_byte(&side->scratch, i == 0 ? '[' : ',');
+        wr_text_json_string(&side->scratch, name, strlen(name));
+    }
     wr_buf_byte(&side->scratch, ']');
     put_text(side, sink, batch, DL_SINKS, row,
              (struct wr_slice){ side->scratch.data, side->scratch.bytes });
@@ -221,9 +186,6 @@ void wr_side_rows_dead_letter(struct wr_side_rows *side, uint32_t sink,
                               const struct wr_side_origin *origin, struct wr_slice value,
                               const char *error, const char *field)
 {
-    if (add_to_last(side, sink, origin, error)) {
-        return;
-    }
     struct wr_batch *batch = open_batch(side, sink);
     const uint32_t row = batch->rows;
     wr_assert(batch->columns_count == DL_COUNT_);

@@ -31,7 +31,8 @@ struct wr_side_origin {
     const struct wr_records *records; /* for key, value, headers; NULL where there are none */
     uint32_t record;
     int64_t ingest_us;
-    const char *failing; /* dead letters: the sink that it failed for, the others have had the record; NULL: none has had it */
+    const uint32_t *failing; /* dead letters: the sinks that it failed for, the others have had the record; NULL: none has had it */
+    uint32_t failing_count;
 };
 
 /* value: the raw payload (records' own when records is set and value.data is NULL). */

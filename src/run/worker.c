@@ -93,8 +93,9 @@ static void host_late(void *ctx, uint32_t sink, const struct wr_batch *batch, ui
     wr_scan_late(&w->scans[batch->origin.source], batch, row, sink, lateness_us);
 }
 
-static void host_fault(void *ctx, uint32_t sink, const struct wr_batch *batch, uint32_t row,
-                       const char *message, const char *field)
+static void host_fault(void *ctx, const uint32_t *sinks, uint32_t sink_count,
+                       const struct wr_batch *batch, uint32_t row, const char *message,
+                       const char *field)
 {
     struct wr_worker *w = ctx;
     if (batch->origin.source != UINT32_MAX) {
@@ -102,11 +103,14 @@ static void host_fault(void *ctx, uint32_t sink, const struct wr_batch *batch, u
         while (root->parent != NULL) {
             root = root->parent;
         }
-        wr_scan_dead_letter(&w->scans[batch->origin.source], root, row,
-                            w->pipeline->plan->sinks[sink].name, message, field);
+        wr_scan_dead_letter(&w->scans[batch->origin.source], root, row, sinks, sink_count, message,
+                            field);
         return;
     }
-    wr_pipeline_result_fault(w->pipeline, w->side, sink, message, field, (struct wr_slice){ 0 });
+    for (uint32_t i = 0; i < sink_count; i++) {
+        wr_pipeline_result_fault(w->pipeline, w->side, sinks[i], message, field,
+                                 (struct wr_slice){ 0 });
+    }
 }
 
 static struct wr_ledger_counts *host_ledger(void *ctx, uint32_t sink, uint32_t source,

@@ -411,12 +411,13 @@ static inline void bed_late(void *ctx, uint32_t sink, const struct wr_batch *bat
     w->bed->late_sum_us += lateness_us;
 }
 
-static inline void bed_fault(void *ctx, uint32_t sink, const struct wr_batch *batch, uint32_t row,
-                             const char *message, const char *field)
+static inline void bed_fault(void *ctx, const uint32_t *sinks, uint32_t sink_count,
+                             const struct wr_batch *batch, uint32_t row, const char *message,
+                             const char *field)
 {
     struct bed_worker *w = ctx;
     cr_assert_lt(row, batch->rows);
-    w->bed->fault_calls++;
+    w->bed->fault_calls += sink_count;
     snprintf(w->bed->last_fault, sizeof w->bed->last_fault, "%s", message);
 }
 
