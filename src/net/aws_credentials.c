@@ -2,6 +2,9 @@
 #include "net/aws_credentials.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/aws_credentials_remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +18,9 @@
 #define PROFILE_BYTES_MAX (1u << 20)
 #define PATH_BYTES        1024
 #define NAME_BYTES        256
+/* Keys of roles are fetched anew that early; when that fails, again after a while. */
+#define EARLY_US    (5 * 60 * WR_US_PER_S)
+#define PATIENCE_US (10 * WR_US_PER_S)
 
 const char *wr_aws_environment(const char *name, const char *or_name)
 {
@@ -208,6 +214,16 @@ static bool from_profile(struct wr_aws_credentials *credentials)
     return false;
 }
 
+static wr_status from_role(struct wr_aws_credentials *credentials, struct wr_error *err)
+{
+    WR_TRY(wr_aws_credentials_remote(credentials, err));
+    const int64_t life = credentials->expires_us - wr_clock_now().wall_us;
+    wr_ensure(life > 0, err, WR_CLASS_RETRY, "the credentials from %s have expired already",
+              credentials->source);
+    credentials->refresh_us = credentials->expires_us - (life / 2 < EARLY_US ? life / 2 : EARLY_US);
+    return WR_OK;
+}
+
 wr_status wr_aws_credentials_find(const struct wr_aws_given *given,
                                   struct wr_aws_credentials *credentials, struct wr_error *err)
 {
@@ -228,12 +244,57 @@ wr_status wr_aws_credentials_find(const struct wr_aws_given *given,
         return check(credentials, err);
     }
     wr_aws_credentials_deinit(credentials);
+    const wr_status remote = from_role(credentials, err);
+    if (remote == WR_OK) {
+        return check(credentials, err);
+    }
+    wr_aws_credentials_deinit(credentials);
+    if (remote == WR_FAIL) {
+        return WR_FAIL;
+    }
     (void)wr_fail(err, WR_CLASS_USER,
-                  "no S3 credentials: none in the options, the environment or profile '%.64s'",
+                  "no S3 credentials: none in the options, the environment or profile '%.64s', and "
+                  "this machine has no role",
                   profile_name());
     wr_error_hint(
         err, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or put them into ~/.aws/credentials "
              "(AWS_PROFILE picks the profile)");
+    return WR_FAIL;
+}
+
+wr_status wr_aws_credentials_refresh(struct wr_aws_credentials *credentials, struct wr_error *err)
+{
+    if (credentials->expires_us == 0) {
+        return WR_OK;
+    }
+    const int64_t now_us = wr_clock_now().wall_us;
+    if (now_us < credentials->refresh_us) {
+        return WR_OK;
+    }
+    struct wr_aws_credentials fresh = {0};
+    struct wr_error why = {0};
+    wr_status found = from_role(&fresh, &why);
+    if (found == WR_OK) {
+        found = check(&fresh, &why);
+    }
+    if (found == WR_OK) {
+        wr_aws_credentials_deinit(credentials);
+        *credentials = fresh;
+        return WR_OK;
+    }
+    wr_aws_credentials_deinit(&fresh);
+    if (now_us < credentials->expires_us) {
+        wr_log_warn("s3", "no fresh credentials from %s (%s); the present ones are good for %ld s",
+                    credentials->source, found == WR_FAIL ? why.message : "it has none now",
+                    (long)((credentials->expires_us - now_us) / WR_US_PER_S));
+        credentials->refresh_us = now_us + PATIENCE_US;
+        return WR_OK;
+    }
+    wr_ensure(found == WR_FAIL, err, WR_CLASS_RETRY, "no fresh credentials: %s has none now",
+              credentials->source);
+    if (err != NULL) {
+        *err = why;
+    }
     return WR_FAIL;
 }
 

@@ -58,7 +58,8 @@ static wr_status take_credentials(struct cloud_store *store, const char *file, b
                                   struct wr_error *err)
 {
     const bool named =
-        file != NULL || wr_aws_environment("GOOGLE_APPLICATION_CREDENTIALS", NULL) != NULL;
+        file != NULL ||
+        wr_aws_environment("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST") != NULL;
     snprintf(store->credentials_from, sizeof(store->credentials_from), "nowhere: an emulator");
     if (emulator || (!named && strncmp(store->origin, "http://", 7) == 0)) {
         return WR_OK;
