@@ -352,10 +352,6 @@ static int run_shards(const struct options *o)
 {
     int failures = 0;
     fflush(stdout);
-    if (ran == NULL) {
-        ran = mmap(NULL, sizeof *ran, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        wr_assert(ran != MAP_FAILED);
-    }
     for (uint32_t shard = 0; shard < o->shards; shard++) {
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -463,6 +459,8 @@ int main(int argc, char **argv)
     o.shards = o.trace || o.count < o.shards ? 1 : o.shards;
     wr_log_setup(o.trace ? WR_LOG_DEBUG : WR_LOG_OFF, WR_LOG_TEXT);
     wr_clock_simulate(sim_now, NULL);
+    ran = mmap(NULL, sizeof *ran, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    wr_assert(ran != MAP_FAILED);
     if (hunting) {
         return hunt(&o) > 0 ? 1 : 0;
     }
