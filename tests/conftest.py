@@ -1,6 +1,6 @@
 """What all Python tests share: the services as fixtures, and skips that nobody overlooks.
 
-kafka, minio, versitygw, azurite, gcs and toxiproxy are servers that one whole test session shares: take names
+kafka, minio, versitygw, azurite, gcs, registry and toxiproxy are servers that one whole test session shares: take names
 (topics, buckets) of your own, e.g. from the `unique` fixture. A test that stops or kills a server
 starts one for itself with services.harness.
 """
@@ -59,6 +59,7 @@ minio = _session_service(harness.S3Minio)
 versitygw = _session_service(harness.S3Versity)
 azurite = _session_service(harness.Azurite)
 gcs = _session_service(harness.FakeGcs)
+registry = _session_service(harness.Registry)
 toxiproxy = _session_service(harness.Toxiproxy)
 
 

@@ -40,7 +40,8 @@ class FakeCloud:
         self.tokens = {}  # token -> when it expires
         self.aws_keys = None  # () -> (access, secret, session token)
         self.google_key = None  # the service account's private key
-        self.trouble = lambda method, path, headers: None  # at the gate: "before", "after" or a status
+        self.trouble = lambda method, path, headers: None  # at the gate: "before", "after", "half" (of a piece) or a status
+        self.sessions = None  # {}: resumable uploads end here, as Google's rules are, and go on as wholes
         self._upstream = None
         self._number = 0
         self._lock = threading.Lock()
@@ -136,11 +137,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     # --- the gate
 
+    def cut(self):
+        """Ends the connection within the answer: when none has begun, libcurl sends the request once more by itself."""
+        self.send_response(503)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"cut")
+        self.close_connection = True
+
     def pass_on(self, body):
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         trouble = self.cloud.trouble(self.command, self.path, self.headers)
         if trouble == "before":
-            self.close_connection = True
+            self.cut()
             return
         if isinstance(trouble, int):
             self.answer(trouble, {"error": {"code": trouble, "message": "injected", "errors": [{"reason": "backendError"}]}})
@@ -148,17 +157,46 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.cloud.tokens.get(token, 0) < time.time():
             self.answer(401, {"error": {"code": 401, "message": "Invalid Credentials", "errors": [{"reason": "authError"}]}})
             return
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        if self.cloud.sessions is not None and query.get("uploadType") == "resumable":
+            status, data, headers = self.session(query, body, trouble == "half")
+        else:
+            status, data, headers = self.upstream(self.command, self.path, body, {
+                k: v for k, v in self.headers.items() if k not in ("Host", "Authorization")})
+        if trouble in ("after", "half"):
+            self.cut()
+            return
+        self.answer(status, data, headers)
+
+    def upstream(self, method, path, body, headers):
         connection = http.client.HTTPConnection(self.cloud._upstream, timeout=60)
-        connection.request(self.command, self.path, body,
-                           {k: v for k, v in self.headers.items() if k not in ("Host", "Authorization")})
+        connection.request(method, path, body, headers)
         reply = connection.getresponse()
         data = reply.read()
         connection.close()
-        if trouble == "after":
-            self.close_connection = True
-            return
-        self.answer(reply.status, data, [(k, v) for k, v in reply.getheaders()
-                                         if k.lower() not in ("content-length", "transfer-encoding", "connection")])
+        return reply.status, data, [(k, v) for k, v in reply.getheaders()
+                                    if k.lower() not in ("content-length", "transfer-encoding", "connection")]
+
+    def session(self, query, body, half):
+        """A resumable upload's beginning, piece or question: the emulators' own get questions or preconditions wrong."""
+        sessions, path = self.cloud.sessions, urllib.parse.urlsplit(self.path).path
+        if self.command == "POST":
+            sessions[str(len(sessions))] = (json.loads(body), bytearray())
+            return 200, b"", [("Location", f"https://storage.example{path}?uploadType=resumable&upload_id={len(sessions) - 1}")]
+        resource, data = sessions[query["upload_id"]]
+        span, total = self.headers["Content-Range"].removeprefix("bytes ").split("/")
+        if span != "*":
+            first, last = map(int, span.split("-"))
+            assert last - first + 1 == len(body) and (total != "*" or len(body) % (256 << 10) == 0), self.headers["Content-Range"]
+            if first > len(data):
+                return 503, b"", []
+            data += body[len(data) - first:(512 << 10) if half else None]
+        if total == str(len(data)):
+            edge = "weir-session"
+            whole = (f"--{edge}\r\nContent-Type: application/json\r\n\r\n{json.dumps(resource)}\r\n--{edge}\r\n"
+                     "Content-Type: application/octet-stream\r\n\r\n").encode() + data + f"\r\n--{edge}--\r\n".encode()
+            return self.upstream("POST", path + "?uploadType=multipart", whole, {"Content-Type": f"multipart/related; boundary={edge}"})
+        return 308, b"", [("Range", f"bytes=0-{len(data) - 1}")] if data else []
 
     # --- token endpoints
 

@@ -564,6 +564,30 @@ def _download(service, bucket, directory, prefix):
     return paths
 
 
+class Registry(Service):
+    """A schema registry that speaks Confluent's API. In memory: what was registered is gone after stop() or kill()."""
+
+    script = "registry"
+    needs = ("which:java", "registry/.artifact")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/apis/ccompat/v7"
+
+    def ready(self):
+        return http_status(f"{self.url}/subjects") == 200
+
+    def register(self, subject, schema, kind="AVRO", references=()):
+        """The id of a schema, given as what json.dumps takes or as text."""
+        text = schema if isinstance(schema, str) else json.dumps(schema)
+        body = {"schema": text, **({} if kind == "AVRO" else {"schemaType": kind}),
+                **({"references": list(references)} if references else {})}
+        request = urllib.request.Request(f"{self.url}/subjects/{subject}/versions", json.dumps(body).encode(),
+                                         {"Content-Type": "application/vnd.schemaregistry.v1+json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["id"]
+
+
 class Toxiproxy(Service):
     """A TCP proxy that misbehaves on demand: add_proxy(), then toxic(), enable()."""
 
