@@ -366,7 +366,7 @@ def only_builds(kind):
 UNDER_ASAN = {"golden", "hostile", "sql"}
 
 # Folders whose tests run programs of their own, which only the builds with tests have.
-USING_TEST_PROGRAMS = {"alloc", "e2e", "kafka_sink", "parquet", "sql", "store", "table"}
+USING_TEST_PROGRAMS = {"alloc", "decode", "e2e", "kafka_sink", "parquet", "sql", "store", "table"}
 
 
 def sanitized_e2e(kind, folder, seconds):

@@ -23,7 +23,11 @@ struct deriver {
 static wr_status read_file(const char *path, struct wr_buf *text, struct wr_error *err)
 {
     FILE *file = fopen(path, "rbe");
-    wr_ensure(file != NULL, err, WR_CLASS_USER, "schema = '%.300s': %s", path, strerror(errno));
+    if (file == NULL) {
+        wr_fail(err, WR_CLASS_USER, "schema = '%.300s': %s", path, strerror(errno));
+        wr_error_hint(err, "name a file that holds an Avro schema, as seen from where weir is started");
+        return WR_FAIL;
+    }
     while (text->bytes <= WR_AVRO_SCHEMA_BYTES_MAX) {
         const size_t got = fread(wr_buf_reserve(text, 65536), 1, 65536, file);
         text->bytes += got;
@@ -47,6 +51,7 @@ wr_status wr_avro_schema_of_file(struct wr_avro_schema **schema, const char *pat
         status = wr_avro_schema_parse(schema, &slice, 1, err);
         if (status == WR_FAIL) {
             wr_error_prefix(err, "%.300s", path);
+            wr_error_hint(err, "an Avro schema is JSON: {\"type\": \"record\", \"name\": \"…\", \"fields\": […]}");
             if (err != NULL) {
                 err->cls = WR_CLASS_USER;
             }
@@ -106,6 +111,8 @@ void wr_avro_compile_failed(const char *field, const char *where, struct wr_erro
         wr_error_prefix(err, "column \"%.100s\"", field);
     }
     wr_error_prefix(err, "%.300s", where);
+    wr_error_hint(err, "declare the column as the schema has it (TEXT and JSON take most), or leave the columns out: "
+                       "the schema gives them");
     if (err != NULL) {
         err->cls = WR_CLASS_USER;
     }
@@ -241,7 +248,10 @@ wr_status wr_avro_columns(const struct wr_options *options, struct wr_arena *are
             wr_error_hint(err, "add schema = 'file.avsc', or registry = 'http://…'");
             return WR_FAIL;
         }
-        return WR_OK; /* what the registry has is seen when the run begins */
+        struct wr_registry *registry = NULL; /* its address; what it has is seen when the run begins */
+        WR_TRY(wr_registry_open(&registry, options, err));
+        wr_registry_close(registry);
+        return WR_OK;
     }
     WR_TRY(file != NULL ? wr_avro_schema_of_file(&schema, file, err)
                         : of_registry(&schema, options, err));

@@ -367,8 +367,11 @@ static const char *text_or_empty(const struct wr_options *options, const char *n
 static wr_status check_url(const char *url, struct wr_error *err)
 {
     const bool http = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-    wr_ensure(strchr(url, '@') == NULL, err, WR_CLASS_USER,
-              "registry: the address holds a login; use registry_user and registry_password");
+    if (strchr(url, '@') != NULL) {
+        wr_fail(err, WR_CLASS_USER, "the registry's address holds a login");
+        wr_error_hint(err, "say registry_user = '…', registry_password = '${NAME}' instead");
+        return WR_FAIL;
+    }
     if (!http || strpbrk(url, " \r\n\t?#") != NULL) {
         wr_fail(err, WR_CLASS_USER, "registry = '%.200s' is not the address of a registry", url);
         wr_error_hint(err, "write it as http://host:port or https://host/path");

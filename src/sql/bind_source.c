@@ -74,9 +74,12 @@ static bool ask_format(struct source *src)
     if (format->columns(src->plan->options, binder->arena, declared, binder->err) == WR_OK) {
         return true;
     }
-    const bool file = wr_options_has(src->plan->options, "schema");
-    wr_sql_place(&binder->sql,
-                 file ? wr_options_at(src->plan->options, "schema") : src->s->name.at, binder->err);
+    const char *culprits[] = { "schema", "registry" };
+    uint32_t at = src->s->name.at;
+    for (uint32_t i = 2; i-- > 0;) {
+        at = wr_options_has(src->plan->options, culprits[i]) ? wr_options_at(src->plan->options, culprits[i]) : at;
+    }
+    wr_sql_place(&binder->sql, at, binder->err);
     return false;
 }
 

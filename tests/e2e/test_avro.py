@@ -1,9 +1,11 @@
 """Avro from Kafka: written by Confluent's serializer with a real registry, read with columns out of the schema; the schema
 changes during a run, the registry goes away and comes back."""
 
+import http.server
 import io
 import json
 import struct
+import threading
 import time
 import zlib
 
@@ -165,6 +167,39 @@ def test_an_outage_stops_only_what_is_not_known(kafka, unique, tmp_path):
 
             weir.wait_for(arrived, "the new schema after the outage", seconds=30)
             weir.terminate()
+
+
+def test_a_login_is_sent_and_a_dead_address_passed_over(kafka, unique, tmp_path):
+    asked = []
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers["Authorization"]))
+            body = json.dumps({"schema": json.dumps(FIRST)}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    topic = unique("avro")
+    kafka.create_topic(topic)
+    kafka.produce(topic, [framed(5, FIRST, first(1)), binary(FIRST, first(2), b"\x01" + bytes(range(16)))])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:9, http://127.0.0.1:{server.server_port}/base/"
+        for login, wanted in (("registry_user='me', registry_password='hunter2'", "Basic bWU6aHVudGVyMg=="),
+                              ("registry_token='hunter2'", "Bearer hunter2")):
+            asked.clear()
+            sql = write(tmp_path, kafka, topic, f"registry='{address}', {login}", columns="(id BIGINT)")
+            result = run_weir("run", str(sql), "--bounded", "--state", "none", code=0)
+            guid = "00010203-0405-0607-0809-0a0b0c0d0e0f"
+            assert sorted(asked) == [("/base/schemas/guids/" + guid, wanted), ("/base/schemas/ids/5", wanted)]
+            assert "hunter2" not in result.stderr + run_weir("explain", str(sql), code=0).stdout
+            assert [r["id"] for r in rows(tmp_path / "out.ndjson")][-2:] == [1, 2]
+        server.shutdown()
 
 
 @pytest.mark.parametrize("what", ["nobody", "no_subject"])

@@ -1,0 +1,4 @@
+CREATE SOURCE clicks WITH (
+  connector = 'kafka', brokers = '127.0.0.1:9092', topic = 'clicks', format = 'avro',
+  schema = 'clicks.avsc');
+CREATE SINK out WITH (connector = 'stdout') AS SELECT geo.contry FROM clicks;
