@@ -13,7 +13,7 @@
 #define OPEN_WAIT_NS (10 * WR_NS_PER_S)
 #define OPEN_STEP_MS 1000
 #define TOPIC_WAIT_NS (2 * WR_NS_PER_S)
-#define SOCKET_WAIT_MS 10000
+#define SOCKET_WAIT_MS 6000
 #define QUEUE_BYTES_MIN (4u << 20)
 #define QUEUE_BYTES_MAX (64u << 20)
 
@@ -112,9 +112,8 @@ static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, stru
         { "queue.buffering.max.messages", "500000" },
         /* Brokers that are back are found within two seconds instead of ten. */
         { "reconnect.backoff.max.ms", "2000" },
-        /* A half-open connection is given up, not waited on for a minute; for produce requests it is the second that counts. */
+        /* A half-open connection is given up, not waited on for a minute (exactly once: shorten_waits). */
         { "socket.timeout.ms", "6000" },
-        { "request.timeout.ms", "6000" },
         { "socket.nagle.disable", "true" },
         { "socket.keepalive.enable", "true" },
         /* As the Java producer's: rows of a key lie where other producers put theirs. */
