@@ -20,6 +20,10 @@ from window_oracle import check_ledger, to_us
 RATE = 50_000
 KILLS = 100 if FULL else 10
 RECOVERS_SECONDS = 10  # after a service is back
+# Connections that swallow what is on its way: librdkafka notices by time-outs of 6 s, and a transaction is several requests one
+# after the other. Seen: 4 to 10 s mostly, 20 to 32 s in one of three (with time-outs of 10 s).
+HALF_OPEN_BROKER = {"the broker's answers are lost", "what is sent to the broker is lost"}
+HALF_OPEN_BROKER_SECONDS = 40
 
 
 class Scene:
@@ -248,14 +252,15 @@ TROUBLES = [
     ("the broker freezes", frozen("kafka"), 5),
     ("the broker is slow", astray("kafka", "latency", latency=300, jitter=200), 1),
     ("the broker's connections are reset", astray("kafka", "reset_peer", timeout=50), 1),
-    ("the broker's answers are lost", astray("kafka", "timeout", timeout=0), 2),
-    ("what is sent to the broker is lost", astray("kafka", "timeout", "upstream", timeout=0), 2),
     ("the object store is killed", killed("s3"), 2),
     ("the object store freezes", frozen("s3"), 5),
     ("the object store is slow", astray("s3", "latency", latency=300, jitter=200), 1),
     ("the object store's connections are reset", astray("s3", "reset_peer", timeout=20), 1),
     ("the object store's answers are lost", astray("s3", "timeout", timeout=0), 2),
     ("what is sent to the object store is lost", astray("s3", "timeout", "upstream", timeout=0), 2),
+    # last: what they began may go on beneath the next trouble
+    ("what is sent to the broker is lost", astray("kafka", "timeout", "upstream", timeout=0), 2),
+    ("the broker's answers are lost", astray("kafka", "timeout", timeout=0), 2),
 ]
 
 # Left to --full, for their time: each has a sharper sibling.
@@ -278,7 +283,9 @@ def test_it_recovers_by_itself_from_whatever_broker_and_store_do(shaky):
                 print(f"{took[name]:5.1f} s after: {name}", flush=True)
             check_signals_are_heard(shaky, weir)
             assert weir.terminate(90) == 0
-        assert max(took.values()) <= RECOVERS_SECONDS, took
+        slow = {name: seconds for name, seconds in took.items()
+                if seconds > (HALF_OPEN_BROKER_SECONDS if name in HALF_OPEN_BROKER else RECOVERS_SECONDS)}
+        assert not slow, slow
         finish(shaky, feed)
 
 
