@@ -93,7 +93,7 @@ static wr_status read_json(const struct wr_http_call *call, struct wr_aws_creden
     return good ? WR_OK : unreadable(credentials, err);
 }
 
-/* --- web identity (IRSA) ------------------------------------------------------------------------ */
+/* --- web identity (IRSA) ---------------------------------------------------------------------- */
 
 /* The text of the first <name>, on the heap; NULL when there is none. Keys hold no entities. */
 static char *element(const struct wr_buf *xml, const char *name)
@@ -175,7 +175,8 @@ static wr_status from_web_identity(struct wr_aws_credentials *credentials, struc
     if (status == WR_FAIL && call.status >= 400 && call.status < 500) {
         char *code = element(&call.response, "Code");
         wr_error_detail(err, "%.100s", code != NULL ? code : "");
-        wr_error_hint(err, "check AWS_ROLE_ARN and that the role trusts this pod's service account");
+        wr_error_hint(err,
+                      "check AWS_ROLE_ARN and that the role trusts this pod's service account");
         free(code);
     }
     wr_token_wipe(&token);
@@ -186,7 +187,7 @@ static wr_status from_web_identity(struct wr_aws_credentials *credentials, struc
     return status;
 }
 
-/* --- containers (ECS, EKS Pod Identity) --------------------------------------------------------- */
+/* --- containers (ECS, EKS Pod Identity) ------------------------------------------------------- */
 
 /* The token goes to Amazon's link-local servers, this machine, or over TLS. */
 static bool is_known_place(const char *uri)
@@ -269,7 +270,7 @@ static wr_status from_container(struct wr_aws_credentials *credentials, struct w
     return status;
 }
 
-/* --- instances (IMDSv2) ------------------------------------------------------------------------- */
+/* --- instances (IMDSv2) ----------------------------------------------------------------------- */
 
 static void imds_call(struct wr_http_call *call, const char *method, const char *path,
                       const struct wr_buf *token)

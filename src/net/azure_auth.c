@@ -155,6 +155,8 @@ static wr_status pick(struct azure_source *source, struct wr_error *err)
         wr_error_hint(err, "set AZURE_TENANT_ID and AZURE_CLIENT_ID beside it");
         return WR_FAIL;
     }
+    wr_ensure(env("AZURE_AUTHORITY_HOST") == NULL || wr_token_is_safe(env("AZURE_AUTHORITY_HOST")),
+              err, WR_CLASS_USER, "AZURE_AUTHORITY_HOST is no https:// URL");
     wr_ensure(is_plain(env("IDENTITY_HEADER")) && is_plain(env("IDENTITY_ENDPOINT")) &&
                   is_plain(env("AZURE_AUTHORITY_HOST")) &&
                   is_plain(env("AZURE_POD_IDENTITY_AUTHORITY_HOST")),

@@ -31,7 +31,7 @@ struct gcp_source {
     char *client_id, *client_secret, *refresh_token;
 };
 
-/* --- a service account's JWT -------------------------------------------------------------------- */
+/* --- a service account's JWT ------------------------------------------------------------------ */
 
 /* RFC 7515: URL-safe, without padding. */
 static void base64url(const void *data, size_t bytes, struct wr_buf *into)
@@ -80,7 +80,7 @@ static wr_status append_assertion(const struct gcp_source *source, struct wr_buf
     return WR_OK;
 }
 
-/* --- fetching ----------------------------------------------------------------------------------- */
+/* --- fetching --------------------------------------------------------------------------------- */
 
 static void form(struct wr_buf *into, const char *name, const char *value, size_t bytes)
 {
@@ -170,7 +170,7 @@ static void destroy(struct wr_token_source *base)
     free(source);
 }
 
-/* --- key files ---------------------------------------------------------------------------------- */
+/* --- key files -------------------------------------------------------------------------------- */
 
 static char *copy(const json_t *file, const char *name)
 {
@@ -189,7 +189,8 @@ static EVP_PKEY *read_key(const json_t *file)
     static char none[] = "";
     EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, none) : NULL;
     BIO_free(bio);
-    if (key != NULL && (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_get_size(key) > 1024)) {
+    if (key != NULL &&
+        (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_get_size(key) > 1024)) {
         EVP_PKEY_free(key);
         key = NULL;
     }
@@ -198,8 +199,7 @@ static EVP_PKEY *read_key(const json_t *file)
 
 static bool is_uri(const char *uri)
 {
-    bool good = strncmp(uri, "https://", 8) == 0 || strncmp(uri, "http://127.0.0.1", 16) == 0 ||
-                strncmp(uri, "http://localhost", 16) == 0;
+    bool good = wr_token_is_safe(uri);
     for (; *uri != '\0'; uri++) {
         good = good && *uri > ' ' && *uri <= '~';
     }
@@ -221,8 +221,8 @@ static wr_status take_file(struct gcp_source *source, const char *path, const js
         source->key_id = copy(file, "private_key_id");
         source->key = read_key(file);
         wr_ensure(source->email != NULL && source->key != NULL, err, WR_CLASS_USER,
-                  "%s is no service account's key: client_email or an RSA private_key is missing or "
-                  "damaged", path);
+                  "%s is no service account's key: client_email or an RSA private_key is missing "
+                  "or damaged", path);
         return WR_OK;
     }
     if (type != NULL && strcmp(type, "authorized_user") == 0) {

@@ -77,7 +77,22 @@ void wr_token_source_destroy(struct wr_token_source *source)
     }
 }
 
-/* --- answers of token endpoints ----------------------------------------------------------------- */
+bool wr_token_is_safe(const char *url)
+{
+    if (strncmp(url, "https://", 8) == 0) {
+        return true;
+    }
+    if (strncmp(url, "http://", 7) != 0) {
+        return false;
+    }
+    const char *host = url + 7;
+    const size_t bytes = host[0] == '[' ? strcspn(host, "]/") + 1 : strcspn(host, ":/");
+    const struct wr_slice name = {host, bytes};
+    return wr_slice_is(name, "localhost") || wr_slice_is(name, "[::1]") ||
+           (bytes > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == bytes);
+}
+
+/* --- answers of token endpoints --------------------------------------------------------------- */
 
 /* A number, or one as text: both are met. */
 static int64_t number_of(const json_t *answer, const char *name)

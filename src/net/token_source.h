@@ -35,6 +35,9 @@ void wr_token_source_destroy(struct wr_token_source *source); /* NULL is fine */
 /* Overwrites and empties. */
 void wr_token_wipe(struct wr_buf *secret);
 
+/* Whether a secret may be sent to this URL: over https, or to this very machine. */
+bool wr_token_is_safe(const char *url);
+
 /* For fetchers: performs call (tried a few times), and reads "access_token" and "expires_in" (or
  * "expires_on") of its JSON answer. where: "the metadata server". Errors tell the answer's "error"
  * and "error_description", never what was sent. */

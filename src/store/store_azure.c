@@ -25,7 +25,7 @@
     "write endpoint = 'https://ACCOUNT.blob.core.windows.net' or, for an emulator, "               \
     "'http://127.0.0.1:10000/devstoreaccount1'"
 
-/* --- URL and credentials ------------------------------------------------------------------------ */
+/* --- URL and credentials ---------------------------------------------------------------------- */
 
 static bool is_container(const char *name, size_t bytes)
 {
@@ -156,7 +156,8 @@ static void gather(const struct wr_options *options, struct given *given)
     }
     const char *endpoint = wr_cloud_option(options, "endpoint");
     if (endpoint == NULL && given->endpoint == NULL) {
-        endpoint = wr_aws_environment("AZURE_STORAGE_BLOB_ENDPOINT", "AZURE_STORAGE_SERVICE_ENDPOINT");
+        endpoint =
+            wr_aws_environment("AZURE_STORAGE_BLOB_ENDPOINT", "AZURE_STORAGE_SERVICE_ENDPOINT");
     }
     given->endpoint = endpoint != NULL ? endpoint : given->endpoint;
 }
@@ -195,7 +196,8 @@ static wr_status take_credentials(struct cloud_store *store, const struct given 
             good = good && *c > ' ' && *c <= '~' && *c != '#';
         }
         if (!good) {
-            (void)wr_fail(err, WR_CLASS_USER, "%s: the SAS from %s is none: it is a query with sig=",
+            (void)wr_fail(err, WR_CLASS_USER,
+                          "%s: the SAS from %s is none: it is a query with sig=",
                           store->url, store->credentials_from);
             wr_error_hint(err, "copy the whole token: sv=...&sig=...");
             return WR_FAIL;
@@ -206,7 +208,7 @@ static wr_status take_credentials(struct cloud_store *store, const struct given 
     WR_TRY_IN(wr_azure_token_source(&store->tokens, "https://storage.azure.com", err), err, "%s",
               store->url);
     snprintf(store->credentials_from, sizeof(store->credentials_from), "%s", store->tokens->what);
-    wr_ensure(wr_cloud_is_safe(store->origin), err, WR_CLASS_USER,
+    wr_ensure(wr_token_is_safe(store->origin), err, WR_CLASS_USER,
               "%s: a token is not sent over plain http:// to another machine", store->url);
     return WR_OK;
 }
@@ -302,7 +304,7 @@ static wr_status open_as(const struct wr_store_ops *ops, struct wr_store **into,
     return WR_OK;
 }
 
-/* --- small objects ------------------------------------------------------------------------------ */
+/* --- small objects ---------------------------------------------------------------------------- */
 
 static wr_status azure_put(struct wr_store *base, const char *key, const void *data, size_t bytes,
                            enum wr_put_condition condition, struct wr_error *err)
@@ -407,7 +409,7 @@ static wr_status azure_modified(struct wr_store *base, const char *key, int64_t 
     return WR_OK;
 }
 
-/* --- listings ----------------------------------------------------------------------------------- */
+/* --- listings --------------------------------------------------------------------------------- */
 
 struct page {
     struct wr_buf key;
@@ -479,8 +481,8 @@ static wr_status list_page(struct cloud_store *store, const char *prefix, const 
     return listed;
 }
 
-/* The service lists in order but cannot begin in the middle: what comes before start_after is passed
- * over here, 5,000 names a request. */
+/* The service lists in order but cannot begin in the middle: what comes before start_after is
+ * passed over here, 5,000 names a request. */
 static wr_status azure_list(struct wr_store *base, const char *prefix, const char *start_after,
                             void (*found)(void *ctx, const char *key, uint64_t bytes), void *ctx,
                             struct wr_error *err)

@@ -1,6 +1,6 @@
 /* store_azure.h: what the files of the Azure store share (internal to store/).
- * store_azure.c: URL, credentials, small objects, listings. store_azure_call.c: requests, signatures,
- * blocks. */
+ * store_azure.c: URL, credentials, small objects, listings. store_azure_call.c: requests,
+ * signatures, blocks. */
 #ifndef WR_STORE_STORE_AZURE_H
 #define WR_STORE_STORE_AZURE_H
 

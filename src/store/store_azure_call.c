@@ -22,7 +22,7 @@
 #define HEADERS_MAX   12u
 #define BLOCK_ID_TEXT 40 /* "<32 hex digits>-00000", in base64 52 characters */
 
-/* --- signatures --------------------------------------------------------------------------------- */
+/* --- signatures ------------------------------------------------------------------------------- */
 
 static void address(const struct cloud_store *store, const struct cloud_ask *ask,
                     struct wr_buf *path)
@@ -153,7 +153,7 @@ static wr_status sign(struct cloud_store *store, const struct cloud_ask *ask,
     return signed_well;
 }
 
-/* --- errors ------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 static void error_text(const struct wr_http_call *call, char code[64], struct wr_buf *message)
 {
@@ -173,8 +173,8 @@ static const struct cloud_refusal refusals[] = {
     {"InvalidResourceName", "Azure does not take this name",
      "container names have 3 to 63 lower-case letters, digits and -"},
     {"AuthenticationFailed", "the account's key, SAS or token is not accepted",
-     "check that AZURE_STORAGE_KEY (or the SAS, or the identity) belongs to the account and has not "
-     "expired, and that this machine's clock is right"},
+     "check that AZURE_STORAGE_KEY (or the SAS, or the identity) belongs to the account and has "
+     "not expired, and that this machine's clock is right"},
     {"AuthorizationFailure", "access denied",
      "check the account's key or the SAS, and the account's network rules"},
     {"AuthorizationPermissionMismatch", "access denied",
@@ -207,7 +207,7 @@ static wr_status whose(struct cloud_store *store, const char *key, const char *i
     return wr_slice_is(wr_http_call_answer(&store->call, WR_AZURE_ID), id) ? WR_OK : WR_END;
 }
 
-/* --- blocks ------------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 /* Equal lengths for all blocks of a blob are the service's wish. */
 static void block_id(const char *id, uint32_t number, struct wr_buf *into)
@@ -262,7 +262,8 @@ static void append_list(const char *id, uint32_t count, struct wr_buf *xml)
     wr_buf_text(xml, "</BlockList>");
 }
 
-/* Uncommitted blocks can be listed once. An empty list could be at any time: it must meet nobody. */
+/* Uncommitted blocks can be listed once. An empty list could be at any time: it must meet
+ * nobody. */
 static void fill_publish(struct cloud_ask *ask, const char *key, const char *id, uint32_t count)
 {
     *ask = (struct cloud_ask){.method = "PUT",

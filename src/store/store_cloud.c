@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- URL and options ---------------------------------------------------------------------------- */
+/* --- URL and options -------------------------------------------------------------------------- */
 
 const char *wr_cloud_option(const struct wr_options *options, const char *name)
 {
@@ -72,13 +72,6 @@ wr_status wr_cloud_endpoint(struct cloud_store *store, const char *endpoint, con
     return WR_OK;
 }
 
-bool wr_cloud_is_safe(const char *origin)
-{
-    return strncmp(origin, "https://", 8) == 0 || strncmp(origin, "http://127.", 11) == 0 ||
-           strcmp(origin, "http://localhost") == 0 ||
-           strncmp(origin, "http://localhost:", 17) == 0 || strncmp(origin, "http://[::1]", 12) == 0;
-}
-
 wr_status wr_cloud_configure(struct cloud_store *store, const struct wr_options *options,
                              struct wr_error *err)
 {
@@ -134,7 +127,7 @@ void wr_cloud_id(char id[WR_CLOUD_ID_BYTES])
     snprintf(id, WR_CLOUD_ID_BYTES, "%016lx%016lx", wr_rand_entropy(), wr_rand_entropy());
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 wr_status wr_cloud_bearer(struct cloud_store *store, struct wr_http_call *call,
                           struct wr_error *err)
@@ -207,7 +200,7 @@ bool wr_cloud_ask(struct cloud_store *store, const struct cloud_ask *ask)
     }
 }
 
-/* --- errors ------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 bool wr_cloud_is_error(const struct cloud_store *store, const struct wr_http_call *call,
                        const char *code)
@@ -300,7 +293,7 @@ wr_status wr_cloud_fail(struct cloud_store *store, const struct cloud_ask *ask,
     return WR_FAIL;
 }
 
-/* --- small objects ------------------------------------------------------------------------------ */
+/* --- small objects ---------------------------------------------------------------------------- */
 
 wr_status wr_cloud_settle(struct cloud_store *store, const struct cloud_ask *ask, const char *key,
                           const char *id, bool lost, struct wr_error *err)

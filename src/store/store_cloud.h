@@ -168,8 +168,6 @@ wr_status wr_cloud_prefix(const char *url, const char *path, char **prefix, stru
 /* http(s)://HOST[:PORT][/PATH] -> origin, path_root. what: "the Azure endpoint". */
 wr_status wr_cloud_endpoint(struct cloud_store *store, const char *endpoint, const char *what,
                             const char *hint, struct wr_error *err);
-/* https, or this very machine: where a token may be sent. */
-bool wr_cloud_is_safe(const char *origin);
 /* Client, retries and piece size from the options. */
 wr_status wr_cloud_configure(struct cloud_store *store, const struct wr_options *options,
                              struct wr_error *err);

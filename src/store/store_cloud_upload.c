@@ -47,7 +47,7 @@ wr_status wr_cloud_upload_open(struct wr_upload **into, struct wr_store *base, c
     return WR_OK;
 }
 
-/* --- requests under way ------------------------------------------------------------------------- */
+/* --- requests under way ----------------------------------------------------------------------- */
 
 /* False: it could not be signed; *err says why. */
 static bool take_off(struct cloud_flight *flight, const struct cloud_ask *ask,
@@ -83,7 +83,7 @@ static void keep_few_under_way(struct cloud_store *store)
     }
 }
 
-/* --- pieces ------------------------------------------------------------------------------------- */
+/* --- pieces ----------------------------------------------------------------------------------- */
 
 static void fail_piece(struct cloud_piece *piece)
 {
@@ -295,7 +295,7 @@ wr_status wr_cloud_upload_prepare(struct wr_upload *base, struct wr_error *err)
     return upload->base.direct ? wr_cloud_upload_publish(base, err) : WR_OK;
 }
 
-/* --- publication -------------------------------------------------------------------------------- */
+/* --- publication ------------------------------------------------------------------------------ */
 
 static void publish_done(struct cloud_flight *flight)
 {
@@ -398,7 +398,7 @@ void wr_cloud_upload_close(struct wr_upload *base)
     free(upload);
 }
 
-/* --- tickets ------------------------------------------------------------------------------------ */
+/* --- tickets ---------------------------------------------------------------------------------- */
 
 void wr_cloud_upload_ticket(const struct wr_upload *base, struct wr_buf *into)
 {
@@ -432,8 +432,9 @@ wr_status wr_cloud_publish_ticket(struct wr_store *base, const char *text, size_
     const char *id = wr_ticket_text(ticket, "id");
     const json_int_t pieces = json_integer_value(json_object_get(ticket, "pieces"));
     wr_status status = wr_cloud_check_key(store, key, err);
-    if (status == WR_OK && (!is_id(id) || pieces < (store->kind->empty_is_none ? 0 : 1) || pieces > PIECES_MAX ||
-         !json_is_integer(json_object_get(ticket, "pieces")))) {
+    const bool counts = json_is_integer(json_object_get(ticket, "pieces")) &&
+                        pieces >= (store->kind->empty_is_none ? 0 : 1) && pieces <= PIECES_MAX;
+    if (status == WR_OK && (!is_id(id) || !counts)) {
         status = wr_fail(err, WR_CLASS_FATAL, "%s: the ticket of %.300s is not one of this store",
                          store->url, key);
     }

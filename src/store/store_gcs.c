@@ -19,7 +19,7 @@
     "write endpoint = 'http://127.0.0.1:4443' (or set STORAGE_EMULATOR_HOST) for an emulator; "    \
     "Google's own needs none"
 
-/* --- URL and credentials ------------------------------------------------------------------------ */
+/* --- URL and credentials ---------------------------------------------------------------------- */
 
 static wr_status split(const char *url, struct wr_slice *bucket, const char **path,
                        struct wr_error *err)
@@ -67,7 +67,7 @@ static wr_status take_credentials(struct cloud_store *store, const char *file, b
     WR_TRY_IN(wr_gcp_token_source(&store->tokens, file, WR_GCP_SCOPE_STORAGE, err), err, "%s",
               store->url);
     snprintf(store->credentials_from, sizeof(store->credentials_from), "%s", store->tokens->what);
-    wr_ensure(wr_cloud_is_safe(store->origin), err, WR_CLASS_USER,
+    wr_ensure(wr_token_is_safe(store->origin), err, WR_CLASS_USER,
               "%s: a token is not sent over plain http:// to another machine", store->url);
     return WR_OK;
 }
@@ -130,7 +130,7 @@ static wr_status gcs_open(struct wr_store **into, const char *url, const struct 
     return WR_OK;
 }
 
-/* --- small objects ------------------------------------------------------------------------------ */
+/* --- small objects ---------------------------------------------------------------------------- */
 
 /* A key's part _staging: "_staging/..." or ".../_staging/...". */
 static bool is_staged(const char *key)
@@ -276,7 +276,7 @@ static wr_status gcs_modified(struct wr_store *base, const char *key, int64_t *m
     return WR_OK;
 }
 
-/* --- listings ----------------------------------------------------------------------------------- */
+/* --- listings --------------------------------------------------------------------------------- */
 
 struct listing {
     struct cloud_store *store;
@@ -367,7 +367,7 @@ static wr_status gcs_list(struct wr_store *base, const char *prefix, const char 
     return listed;
 }
 
-/* --- what earlier runs left --------------------------------------------------------------------- */
+/* --- what earlier runs left ------------------------------------------------------------------- */
 
 struct leavings {
     const char *mark;

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void append_name(const struct cloud_store *store, const char *key, struct wr_buf *url)
 {
@@ -120,7 +120,7 @@ static wr_status whose(struct cloud_store *store, const char *key, const char *i
     return ours ? WR_OK : WR_END;
 }
 
-/* --- one request for a whole object ------------------------------------------------------------- */
+/* --- one request for a whole object ----------------------------------------------------------- */
 
 static void append_resource(const struct cloud_store *store, const char *key, const char *id,
                             struct wr_buf *into)
@@ -153,7 +153,7 @@ void wr_gcs_multipart_type(const char *id, char type[80])
     snprintf(type, 80, "multipart/related; boundary=weir-%s", id);
 }
 
-/* --- pieces ------------------------------------------------------------------------------------- */
+/* --- pieces ----------------------------------------------------------------------------------- */
 
 static void append_staged(const char *key, const char *id, struct wr_buf *into)
 {
@@ -303,7 +303,7 @@ static wr_status piece_answered(struct cloud_piece *piece, struct wr_error *err)
     return WR_AGAIN;
 }
 
-/* --- publication -------------------------------------------------------------------------------- */
+/* --- publication ------------------------------------------------------------------------------ */
 
 static void fill_publish(struct cloud_ask *ask, const char *key, const char *staged, bool if_absent)
 {

@@ -78,6 +78,27 @@ def test_a_killed_server_comes_back_with_its_data(unique):
         assert minio.keys(bucket) == ["k"]
 
 
+@pytest.mark.parametrize("cloud", ["azurite", "gcs"])
+def test_azure_and_google_keep_objects_and_take_a_name_once(request, cloud, unique, tmp_path):
+    service = request.getfixturevalue(cloud)
+    bucket = service.make_bucket(unique("bucket"))
+    if cloud == "azurite":
+        from azure.core.exceptions import ResourceExistsError as taken
+
+        def put():
+            service.client().get_blob_client(bucket, "a/b=1/c.txt").upload_blob(b"hello", overwrite=False)
+    else:
+        from google.api_core.exceptions import PreconditionFailed as taken
+
+        def put():
+            service.client().bucket(bucket).blob("a/b=1/c.txt").upload_from_string(b"hello", if_generation_match=0)
+    put()
+    with pytest.raises(taken):
+        put()
+    assert service.keys(bucket) == ["a/b=1/c.txt"] and service.keys(bucket, "other/") == []
+    assert [path.read_bytes() for path in service.download(bucket, tmp_path)] == [b"hello"]
+
+
 def test_toxiproxy_cuts_a_connection(toxiproxy, unique):
     with socket.create_server(("127.0.0.1", 0)) as server:
         name = unique("proxy")

@@ -175,6 +175,14 @@ def test_azure_tells_what_the_token_endpoint_said(azurite_tls, fake, unique, tmp
     assert refused(tmp_path, "az://bucket/p", env, "no token", "503").cls == 3
 
 
+@pytest.mark.parametrize("host", ["http://127.evil.example", "http://localhost.evil.example/", "http://example", "ftp://127.0.0.1"])
+def test_azure_secrets_go_to_https_or_this_machine_only(fake, tmp_path, host):
+    env = {**fake.entra_env(), "AZURE_STORAGE_ACCOUNT": "acc", "AZURE_AUTHORITY_HOST": host}
+    refused(tmp_path, "az://bucket/p", env, "AZURE_AUTHORITY_HOST")
+    refused(tmp_path, "az://bucket/p", {**fake.entra_env(), "AZURE_STORAGE_ACCOUNT": "acc", "AZURE_STORAGE_BLOB_ENDPOINT": host + "/acc"},
+            "http://")
+
+
 def test_azure_wants_a_certificate_that_it_can_trust(azurite_tls, unique, tmp_path):
     bucket = azurite_tls.make_bucket(unique("tls"))
     env = {k: v for k, v in azurite_tls.env().items()}
@@ -269,6 +277,25 @@ def test_google_a_put_whose_answer_is_lost_is_settled_by_reading_back(gcs, fake,
         store.ask("close", 0)
         assert store.get("d/x") == b"data"
     assert gcs.keys(bucket) == ["p/d/x", "p/m/1"]
+
+
+@pytest.mark.parametrize("what", ["before", "after", "half", 503])
+@pytest.mark.parametrize("piece", ["first", "middle", "last"])
+def test_google_a_session_is_asked_how_much_it_has_when_an_answer_is_lost(gcs, fake, unique, tmp_path, piece, what):
+    bucket = gcs.make_bucket(unique("session"))
+    fake.sessions = {}
+    begins = {"first": "bytes 0-", "middle": f"bytes {5 << 20}-", "last": f"bytes {15 << 20}-"}[piece]
+    with google_store(fake, gcs, tmp_path, bucket, google_env(fake, tmp_path, "service account")) as store:
+        fake.trouble = lose(lambda method, path, headers: (headers.get("Content-Range") or "").startswith(begins), what)
+        store.upload(0, "d/x")
+        store.write(0, BIG + b"tail")
+        store.ask("prepare", 0)
+        store.ask("publish", 0)
+        store.ask("close", 0)
+        assert store.get("d/x") == BIG + b"tail"
+    asked = [headers["Content-Range"] for method, _, _, headers in fake.asked if "Content-Range" in headers]
+    assert any(span.startswith("bytes */") for span in asked), asked
+    assert gcs.keys(bucket) == ["p/d/x"]
 
 
 # --- AWS ------------------------------------------------------------------------------------------
