@@ -8,7 +8,7 @@
  *   glue        03, 00 or 05 (zlib) and a 16-byte version id, as AWS Glue's serializers write; needs the schema file
  * Without `framing`: confluent with a registry, else none.
  *
- * Columns are found in the writer's schema by their path, `a.b` through nested records; see avro_program.h. With a registry
+ * Columns are found in the writer's schema by their path, `a.b` through nested records and maps; see avro_program.h. With a registry
  * the schema of `schema` or of `subject` is the reader's: its aliases, defaults and logical types count. What a value becomes:
  *   null                        NULL, so is a field that the writer does not have and the reader has no default for
  *   numbers, booleans           as SQL's casts; what does not fit is a fault

@@ -237,9 +237,24 @@ static wr_status of_registry(struct wr_avro_schema **schema, const struct wr_opt
     return status;
 }
 
+/* Connectors that take their records out of text. */
+static wr_status check_connector(const struct wr_options *options, struct wr_error *err)
+{
+    const char *connector = wr_options_text(options, "connector");
+    if (connector != NULL && (strcmp(connector, "file") == 0 || strcmp(connector, "http") == 0)) {
+        wr_fail(err, WR_CLASS_USER,
+                "connector '%s' cuts its input at line ends, which Avro's binary records do not have",
+                connector);
+        wr_error_hint(err, "read them from a log such as Kafka, or write them as JSON");
+        return WR_FAIL;
+    }
+    return WR_OK;
+}
+
 wr_status wr_avro_columns(const struct wr_options *options, struct wr_arena *arena,
                           struct wr_schema *columns, struct wr_error *err)
 {
+    WR_TRY(check_connector(options, err));
     const char *file = wr_options_text(options, "schema");
     struct wr_avro_schema *schema = NULL;
     if (columns->count > 0 && file == NULL) {

@@ -35,6 +35,8 @@ enum op {
     OP_SKIP_NODE,
     /* the rest */
     OP_UNION,
+    OP_MAP,
+    OP_RETURN,
     OP_JUMP,
     OP_MARK,
     OP_BACK,
@@ -58,9 +60,21 @@ struct step {
         const union wr_avro_value *set; /* SET */
         const char *message;            /* REFUSE */
         uint32_t jump;                  /* UNION: first of count entries in jumps; JUMP: the step */
+        const struct map_keys *map;     /* MAP */
     };
     uint32_t count;
     const char *dotted;
+};
+
+/* The keys of a map that columns ask for. The steps of a value end with RETURN, so do those for a key that is not there. */
+struct map_keys {
+    const struct wr_avro_node *values;
+    uint32_t count;
+    struct map_key {
+        struct wr_slice name;
+        uint32_t found;   /* first step */
+        uint32_t missing; /* first step */
+    } keys[];
 };
 
 struct wr_avro_program {
@@ -489,6 +503,61 @@ static wr_status compile_fields(struct compiler *c, const struct wr_avro_node *w
     return status;
 }
 
+/* Columns by the key that they ask of a map; sorted out into groups of one key each. */
+static uint32_t same_key(const struct wants *wants, uint32_t first, struct wants *group)
+{
+    const uint32_t depth = wants->depth;
+    group->count = 0;
+    for (uint32_t i = 0; i < first; i++) {
+        if (strcmp(wants->items[i]->path[depth], wants->items[first]->path[depth]) == 0) {
+            return 0; /* has had its group */
+        }
+    }
+    for (uint32_t i = first; i < wants->count; i++) {
+        if (strcmp(wants->items[i]->path[depth], wants->items[first]->path[depth]) == 0) {
+            group->items[group->count++] = wants->items[i];
+        }
+    }
+    return group->count;
+}
+
+static wr_status compile_key(struct compiler *c, const struct wr_avro_node *values,
+                             const struct wants *group, struct map_key *key)
+{
+    key->name = wr_slice_of(group->items[0]->path[group->depth - 1]);
+    key->found = c->program->step_count;
+    WR_TRY(compile_node(c, values, NULL, group));
+    emit(c, OP_RETURN, NULL);
+    key->missing = c->program->step_count;
+    for (uint32_t i = 0; i < group->count; i++) {
+        emit_null(c, group->items[i]);
+    }
+    emit(c, OP_RETURN, NULL);
+    return WR_OK;
+}
+
+/* A path through a map: its segment is a key. */
+static wr_status compile_map(struct compiler *c, const struct wr_avro_node *writer,
+                             const struct wants *wants)
+{
+    struct wr_avro_program *p = c->program;
+    struct map_keys *map = wr_arena_zalloc(&p->arena, sizeof *map + wants->count * sizeof map->keys[0]);
+    struct wants group = { wr_calloc(wants->count + 1, sizeof(*wants->items)), 0, wants->depth + 1 };
+    wr_status status = WR_OK;
+    map->values = writer->types[0];
+    emit(c, OP_MAP, NULL)->map = map;
+    const uint32_t over = p->step_count;
+    emit(c, OP_JUMP, NULL);
+    for (uint32_t i = 0; i < wants->count && status == WR_OK; i++) {
+        if (same_key(wants, i, &group) > 0) {
+            status = compile_key(c, map->values, &group, &map->keys[map->count++]);
+        }
+    }
+    p->steps[over].jump = p->step_count;
+    free(group.items);
+    return status;
+}
+
 static wr_status compile_record(struct compiler *c, const struct wr_avro_node *writer,
                                 const struct wr_avro_node *reader, const struct wants *wants,
                                 uint32_t ends)
@@ -501,7 +570,8 @@ static wr_status compile_record(struct compiler *c, const struct wr_avro_node *w
     }
     wr_status status = compile_ends(c, writer, reader, wants, ends, deeper.count > 0);
     if (status == WR_OK && deeper.count > 0) {
-        status = compile_fields(c, writer, reader, &deeper);
+        status = writer->kind == WR_AVRO_MAP ? compile_map(c, writer, &deeper)
+                                             : compile_fields(c, writer, reader, &deeper);
     }
     free(deeper.items);
     return status;
@@ -531,7 +601,7 @@ static wr_status compile_node(struct compiler *c, const struct wr_avro_node *wri
         ends += end;
         deep = end ? deep : wants->items[i];
     }
-    if (writer->kind == WR_AVRO_RECORD) {
+    if (writer->kind == WR_AVRO_RECORD || (writer->kind == WR_AVRO_MAP && deep != NULL)) {
         return compile_record(c, writer, reader, wants, ends);
     }
     if (deep != NULL) {
@@ -792,6 +862,47 @@ INLINE bool fast_optional(struct wr_avro_cursor *c, struct machine *m,
     return index == 1 - (int64_t)step->null_index || trip(m, step, "a union's index is out of range");
 }
 
+static bool run_steps(const struct wr_avro_program *program, struct machine *m, uint32_t first);
+
+/* The value of a key that is asked for, or over it. seen: per key, whether it was there. */
+static bool run_entry(const struct wr_avro_program *program, struct machine *m,
+                      const struct step *step, bool *seen)
+{
+    const struct map_keys *map = step->map;
+    struct wr_slice name;
+    if (!wr_avro_bytes(&m->c, &name)) {
+        return stumbled(m, step);
+    }
+    for (uint32_t k = 0; k < map->count; k++) {
+        if (!seen[k] && wr_slice_equal(map->keys[k].name, name)) {
+            seen[k] = true;
+            return run_steps(program, m, map->keys[k].found);
+        }
+    }
+    return wr_avro_skip(&m->c, map->values, 0) || stumbled(m, step);
+}
+
+__attribute__((noinline)) static bool run_map(const struct wr_avro_program *program,
+                                              struct machine *m, const struct step *step)
+{
+    bool seen[WR_COLUMNS_MAX] = { false };
+    uint64_t items = 0;
+    int64_t bytes;
+    bool fine = true;
+    do {
+        if (!wr_avro_block(&m->c, &items, &bytes)) {
+            return stumbled(m, step);
+        }
+        for (uint64_t i = 0; i < items && fine; i++) {
+            fine = run_entry(program, m, step, seen);
+        }
+    } while (items > 0 && fine);
+    for (uint32_t k = 0; k < step->map->count && fine; k++) {
+        fine = seen[k] || run_steps(program, m, step->map->keys[k].missing);
+    }
+    return fine;
+}
+
 /* Steps that call out work on the machine's own cursor. */
 static bool slow_step(const struct wr_avro_program *program, struct machine *m,
                       const struct step *step)
@@ -805,6 +916,8 @@ static bool slow_step(const struct wr_avro_program *program, struct machine *m,
         return wr_avro_skip(&m->c, step->node, 0) || stumbled(m, step);
     case OP_NULL:
         return set_null(m, step);
+    case OP_MAP:
+        return run_map(program, m, step);
     default:
         return failed(m, step, step->message);
     }
@@ -881,11 +994,11 @@ INLINE bool fast_step(const struct wr_avro_program *program, struct machine *m,
     }
 }
 
-static bool run_steps(const struct wr_avro_program *program, struct machine *m)
+static bool run_steps(const struct wr_avro_program *program, struct machine *m, uint32_t first)
 {
     struct wr_avro_cursor c = m->c;
     uint32_t index = 0;
-    for (const struct step *step = program->steps;; step++) {
+    for (const struct step *step = &program->steps[first];; step++) {
         bool null = false;
         if (step->null_index != NOT_OPTIONAL) {
             if (!fast_optional(&c, m, step, &null)) {
@@ -897,6 +1010,7 @@ static bool run_steps(const struct wr_avro_program *program, struct machine *m)
         }
         switch ((enum op)step->op) {
         case OP_END:
+        case OP_RETURN:
             m->c.at = c.at;
             return true;
         case OP_UNION:
@@ -930,7 +1044,7 @@ bool wr_avro_run(const struct wr_avro_program *program, struct wr_avro_run *run,
                                 .budget = wr_avro_budget(bytes) },
                          .run = run,
                          .row = row };
-    if (!run_steps(program, &m)) {
+    if (!run_steps(program, &m, 0)) {
         return false;
     }
     if (m.c.at != m.c.end) {

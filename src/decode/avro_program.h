@@ -8,6 +8,7 @@
  *   leaf       one value into one column; one that is optional (a union with null) reads its union's index first
  *   skip       what nobody asked for
  *   union      index -> first step of that branch; each branch ends with a jump behind the last
+ *   map        the steps of the keys that columns ask for; over the other entries
  *   mark/back  go over the same bytes again for the next column
  *   null/set   a column that this branch or writer does not have
  *   refuse     a branch that no column can take

@@ -76,8 +76,7 @@ static bool spend(struct wr_avro_cursor *c)
     return true;
 }
 
-/* The next block of an array or map: its items, 0 at the end. bytes: its size where the writer told it, else -1. */
-static bool block(struct wr_avro_cursor *c, uint64_t *items, int64_t *bytes)
+bool wr_avro_block(struct wr_avro_cursor *c, uint64_t *items, int64_t *bytes)
 {
     int64_t count;
     *bytes = -1;
@@ -567,7 +566,7 @@ static bool json_items(struct wr_avro_cursor *c, const struct wr_avro_node *node
     bool first = true;
     wr_buf_byte(into, map ? '{' : '[');
     for (;;) {
-        if (!block(c, &items, &bytes)) {
+        if (!wr_avro_block(c, &items, &bytes)) {
             return false;
         }
         if (items == 0) {
@@ -659,14 +658,14 @@ static bool skip_items(struct wr_avro_cursor *c, const struct wr_avro_node *node
     int64_t bytes;
     struct wr_slice key;
     for (;;) {
-        if (!block(c, &items, &bytes)) {
+        if (!wr_avro_block(c, &items, &bytes)) {
             return false;
         }
         if (items == 0) {
             return true;
         }
         if (bytes >= 0) {
-            c->at += bytes; /* block() has checked that they are there */
+            c->at += bytes; /* wr_avro_block has checked that they are there */
             continue;
         }
         for (; items > 0; items--) {

@@ -87,6 +87,9 @@ __attribute__((always_inline)) static inline bool wr_avro_long(struct wr_avro_cu
 /* A length and that many bytes. */
 WR_NODISCARD bool wr_avro_bytes(struct wr_avro_cursor *c, struct wr_slice *text);
 
+/* The next block of an array or map: its items, 0 at the end. bytes: its size where the writer told it, else -1. */
+WR_NODISCARD bool wr_avro_block(struct wr_avro_cursor *c, uint64_t *items, int64_t *bytes);
+
 /* The type of a scalar as the schema means it; WR_TYPE_JSON for records, arrays, maps and unions; WR_TYPE_NULL for null. */
 struct wr_type wr_avro_natural(const struct wr_avro_node *node);
 

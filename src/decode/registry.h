@@ -55,7 +55,7 @@ struct wr_registry_schema {
         "registry_timeout", WR_OPTION_DURATION, "10s",                                             \
             "How long records wait for a schema that the registry does not give, before they are " \
             "dead-lettered.",                                                                      \
-            .min = 1000, .max = 86400000000LL                                                      \
+            .min = 1000, .max = 120000000 /* a Kafka consumer that asks for nothing longer is out */ \
     }
 
 /* options must have the rows above, and registry given. */

@@ -28,6 +28,7 @@ static const struct fuzz_column columns[] = {
     { { "j" }, 1, { .id = WR_TYPE_TEXT } },       { { "k" }, 1, { .id = WR_TYPE_TEXT } },
     { { "l" }, 1, { .id = WR_TYPE_TIMESTAMP } },  { { "m" }, 1, { .id = WR_TYPE_TEXT } },
     { { "o" }, 1, { .id = WR_TYPE_INTERVAL } },   { { "missing" }, 1, { .id = WR_TYPE_TEXT } },
+    { { "c", "f", "k" }, 3, { .id = WR_TYPE_FLOAT32 } },
 };
 
 static bool open_bed(struct fuzz_bed *bed, struct wr_slice text, uint32_t count)

@@ -182,6 +182,25 @@ Test(decode_avro, nested_records_by_path_and_as_json)
     bed_close(&bed);
 }
 
+Test(decode_avro, paths_lead_through_maps)
+{
+    struct bed bed;
+    OPEN(&bed,
+         RECORD(FIELD("m", "{\"type\":\"map\",\"values\":[\"null\",{\"type\":\"record\",\"name\":\"v\",\"fields\":["
+                      FIELD("x", "\"int\"") "," FIELD("in", "{\"type\":\"map\",\"values\":\"long\"}") "]}]}") ","
+                FIELD("n", "\"int\"")),
+         NULL, { "m.a.x", int64_type }, { "m", text_type }, { "m.b.x", int32_type }, { "n", int32_type },
+         { "m.a.in.k", int64_type });
+    CHECK(&bed, "\x06\x02" "c" "\0" "\x02" "b" "\x02\x06\0" "\x02" "a" "\x02\x08\x02\x02k\x0e\0" "\0" "\x02",
+          "4|{\"c\":null,\"b\":{\"x\":3,\"in\":{}},\"a\":{\"x\":4,\"in\":{\"k\":7}}}|3|1|7");
+    /* In two blocks, one of them told in bytes; a key that is null. */
+    CHECK(&bed, "\x01\x06\x02" "b" "\0" "\x02\x02" "d" "\x02\x08\0" "\0" "\x02",
+          "NULL|{\"b\":null,\"d\":{\"x\":4,\"in\":{}}}|NULL|1|NULL");
+    CHECK(&bed, "\0\x02", "NULL|{}|NULL|1|NULL");
+    FAULT(&bed, "\x02\x02" "a" "\x02", "m", "too early");
+    bed_close(&bed);
+}
+
 Test(decode_avro, resolution)
 {
     struct bed bed;
