@@ -98,7 +98,8 @@ Test(binder, sinks_share_one_scan_and_late_rows_keep_every_column)
     cr_assert_eq(plan->sinks[0].schema.count, 8);
     cr_assert_str_eq(plan->sinks[0].schema.fields[7].name, "_lateness_us");
     cr_assert_eq(plan->sinks[1].feed, WR_FEED_ERRORS);
-    cr_assert_eq(plan->sinks[1].schema.count, 10);
+    cr_assert_eq(plan->sinks[1].schema.count, 11);
+    cr_assert_str_eq(plan->sinks[1].schema.fields[10].name, "_sinks");
     cr_assert(plan->sinks[3].windowed && !plan->sinks[2].windowed);
     for (uint32_t n = 0; n < plan->node_count; n++) {
         if (plan->nodes[n].kind == WR_NODE_WINDOW) {
