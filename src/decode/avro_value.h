@@ -1,5 +1,5 @@
 /* avro_value.h: one Avro value out of bytes that are not to be trusted: read, converted to a column's type, written as JSON,
- * stepped over. What avro_program.c has no step of its own for.
+ * stepped over. What avro_run.c has no step of its own for.
  *
  * A value is first read as its natural type (what the schema says it is: TEXT of a string, TIMESTAMPTZ of timestamp-millis),
  * then converted as SQL's casts would.

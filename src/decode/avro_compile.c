@@ -1,94 +1,10 @@
-/* avro_program.c: see avro_program.h. The compiler first, then the machine. */
-#include "decode/avro_program.h"
-
+/* avro_compile.c: schemas and columns to a program's steps; see avro_program.h. */
 #include "base/heap.h"
-#include "decode/avro_value.h"
+#include "decode/avro_step.h"
 #include <stdio.h>
 
 /* A program longer than this comes from a schema made to hurt: unions of records, each with all columns. */
 #define STEPS_MAX (1u << 20)
-
-#define NOT_OPTIONAL UINT8_MAX
-
-/* Without it the cursor goes to memory and back around each call: half of a record's time. */
-#define INLINE __attribute__((always_inline)) static inline
-
-enum op {
-    OP_END,
-    /* leaves */
-    OP_INT64,
-    OP_INT32,
-    OP_SCALED, /* an integer times factor */
-    OP_FLOAT32,
-    OP_FLOAT64,
-    OP_WIDEN, /* float to double precision */
-    OP_BOOL,
-    OP_TEXT,
-    OP_BYTES,
-    OP_ENUM,
-    OP_VALUE, /* any other scalar, by avro_value.c */
-    OP_JSON,
-    /* skips */
-    OP_SKIP_LONG,
-    OP_SKIP_BYTES,
-    OP_SKIP_COUNT, /* a known number of bytes */
-    OP_SKIP_NODE,
-    /* the rest */
-    OP_UNION,
-    OP_MAP,
-    OP_RETURN,
-    OP_JUMP,
-    OP_MARK,
-    OP_BACK,
-    OP_NULL,
-    OP_SET,
-    OP_REFUSE,
-};
-
-struct step {
-    uint8_t op;         /* enum op */
-    uint8_t null_index; /* the optional's index of null, or NOT_OPTIONAL */
-    bool not_null;
-    struct wr_type type;
-    uint32_t column; /* index in the batch */
-    uint32_t width;
-    union {
-        int64_t factor;                 /* SCALED */
-        uint64_t bytes;                 /* SKIP_COUNT */
-        const struct wr_avro_node *node; /* VALUE, JSON, SKIP_NODE */
-        const struct wr_view *symbols;  /* ENUM: count of them */
-        const union wr_avro_value *set; /* SET */
-        const char *message;            /* REFUSE */
-        uint32_t jump;                  /* UNION: first of count entries in jumps; JUMP: the step */
-        const struct map_keys *map;     /* MAP */
-    };
-    uint32_t count;
-    const char *dotted;
-};
-
-/* The keys of a map that columns ask for. The steps of a value end with RETURN, so do those for a key that is not there. */
-struct map_keys {
-    const struct wr_avro_node *values;
-    uint32_t count;
-    struct map_key {
-        struct wr_slice name;
-        uint32_t found;   /* first step */
-        uint32_t missing; /* first step */
-    } keys[];
-};
-
-struct wr_avro_program {
-    struct wr_arena arena;
-    struct step *steps;
-    uint32_t step_count;
-    uint32_t step_capacity;
-    uint32_t *jumps;
-    uint32_t jump_count;
-    uint32_t jump_capacity;
-    uint32_t unit_digits;
-};
-
-/* ---- the compiler ---- */
 
 struct compiler {
     struct wr_avro_program *program;
@@ -106,15 +22,15 @@ struct wants {
 static wr_status compile_node(struct compiler *c, const struct wr_avro_node *writer,
                               const struct wr_avro_node *reader, const struct wants *wants);
 
-static struct step *emit(struct compiler *c, enum op op, const struct wr_avro_column *column)
+static struct wr_avro_step *emit(struct compiler *c, enum wr_avro_op op, const struct wr_avro_column *column)
 {
     struct wr_avro_program *p = c->program;
     if (p->step_count == p->step_capacity) {
         p->step_capacity = p->step_capacity == 0 ? 32 : p->step_capacity * 2;
-        p->steps = wr_realloc(p->steps, p->step_capacity * sizeof(struct step));
+        p->steps = wr_realloc(p->steps, p->step_capacity * sizeof(struct wr_avro_step));
     }
-    struct step *step = &p->steps[p->step_count++];
-    *step = (struct step){ .op = (uint8_t)op, .null_index = NOT_OPTIONAL };
+    struct wr_avro_step *step = &p->steps[p->step_count++];
+    *step = (struct wr_avro_step){ .op = (uint8_t)op, .null_index = NOT_OPTIONAL };
     if (column != NULL) {
         step->type = column->type;
         step->column = column->index;
@@ -197,7 +113,7 @@ static int64_t scaled_by(const struct wr_avro_node *node, uint32_t unit_digits)
     }
 }
 
-static enum op leaf_op(const struct wr_avro_node *node, struct wr_type type, uint32_t unit_digits)
+static enum wr_avro_op leaf_op(const struct wr_avro_node *node, struct wr_type type, uint32_t unit_digits)
 {
     switch (node->kind) {
     case WR_AVRO_INT:
@@ -243,8 +159,8 @@ static wr_status emit_leaf(struct compiler *c, const struct wr_avro_node *writer
     if (!wr_avro_converts(node, column->type)) {
         return refuse(c, column, node, NULL);
     }
-    const enum op op = leaf_op(node, column->type, unit_digits);
-    struct step *step = emit(c, op, column);
+    const enum wr_avro_op op = leaf_op(node, column->type, unit_digits);
+    struct wr_avro_step *step = emit(c, op, column);
     if (op == OP_VALUE || op == OP_JSON) {
         step->node = node;
     } else if (op == OP_SCALED) {
@@ -346,7 +262,7 @@ static wr_status compile_branch(struct compiler *c, const struct wr_avro_node *b
     }
     /* Records that take this branch are refused; those of the others are not. */
     c->program->step_count = begun;
-    struct step *step = emit(c, OP_REFUSE, NULL);
+    struct wr_avro_step *step = emit(c, OP_REFUSE, NULL);
     step->dotted = *c->field;
     step->message = wr_arena_strdup(&c->program->arena, c->err->message);
     return WR_OK;
@@ -356,7 +272,7 @@ static wr_status compile_union(struct compiler *c, const struct wr_avro_node *wr
                                const struct wr_avro_node *reader, const struct wants *wants)
 {
     struct wr_avro_program *p = c->program;
-    struct step *first = emit(c, OP_UNION, NULL);
+    struct wr_avro_step *first = emit(c, OP_UNION, NULL);
     const uint32_t jumps = reserve_jumps(p, writer->count);
     bool taken = false;
     first->jump = jumps;
@@ -429,7 +345,9 @@ static wr_status emit_missing(struct compiler *c, const struct wr_avro_node *rea
         return WR_OK;
     }
     if (column->not_null) {
-        return refuse(c, column, NULL, "column is NOT NULL, and the record's schema has neither the field nor a default");
+        return refuse(c, column, NULL,
+                      "column is NOT NULL, and the record's schema has neither the field nor a "
+                      "default");
     }
     emit_null(c, column);
     return WR_OK;
@@ -522,7 +440,7 @@ static uint32_t same_key(const struct wants *wants, uint32_t first, struct wants
 }
 
 static wr_status compile_key(struct compiler *c, const struct wr_avro_node *values,
-                             const struct wants *group, struct map_key *key)
+                             const struct wants *group, struct wr_avro_map_key *key)
 {
     key->name = wr_slice_of(group->items[0]->path[group->depth - 1]);
     key->found = c->program->step_count;
@@ -541,7 +459,7 @@ static wr_status compile_map(struct compiler *c, const struct wr_avro_node *writ
                              const struct wants *wants)
 {
     struct wr_avro_program *p = c->program;
-    struct map_keys *map = wr_arena_zalloc(&p->arena, sizeof *map + wants->count * sizeof map->keys[0]);
+    struct wr_avro_map_keys *map = wr_arena_zalloc(&p->arena, sizeof *map + wants->count * sizeof map->keys[0]);
     struct wants group = { wr_calloc(wants->count + 1, sizeof(*wants->items)), 0, wants->depth + 1 };
     wr_status status = WR_OK;
     map->values = writer->types[0];
@@ -655,404 +573,4 @@ void wr_avro_program_destroy(struct wr_avro_program *program)
         free(program->jumps);
         free(program);
     }
-}
-
-/* ---- the machine ---- */
-
-struct machine {
-    struct wr_avro_cursor c;
-    struct wr_avro_run *run;
-    uint32_t row;
-    const uint8_t *mark; /* one is enough: nothing but a leaf stands between a mark and its back */
-};
-
-__attribute__((cold, noinline)) static bool failed(struct machine *m, const struct step *step,
-                                                   const char *message)
-{
-    m->run->field = step->dotted;
-    snprintf(m->run->message, sizeof m->run->message, "%s",
-             message != NULL ? message : "malformed Avro");
-    return false;
-}
-
-/* What the cursor stumbled over. */
-__attribute__((cold, noinline)) static bool stumbled(struct machine *m, const struct step *step)
-{
-    m->run->field = step->dotted;
-    snprintf(m->run->message, sizeof m->run->message, "malformed Avro: %s", m->c.problem);
-    return false;
-}
-
-__attribute__((cold, noinline)) static bool misfit(struct machine *m, const struct step *step,
-                                                   const char *shown)
-{
-    char name[32];
-    m->run->field = step->dotted;
-    snprintf(m->run->message, sizeof m->run->message, "%s is not a valid %s", shown,
-             wr_type_name(step->type, name, sizeof name));
-    return false;
-}
-
-INLINE void *slot(struct machine *m, const struct step *step)
-{
-    return (char *)m->run->values[step->column] + (size_t)m->row * step->width;
-}
-
-__attribute__((noinline)) static bool set_null(struct machine *m, const struct step *step)
-{
-    if (step->not_null) {
-        return failed(m, step, "column is NOT NULL, but the value is null or missing");
-    }
-    memset(slot(m, step), 0, step->width);
-    wr_bit_clear(wr_batch_nullable(m->run->batch, step->column), m->row);
-    return true;
-}
-
-/* 12 bytes are there to be read in most records' strings: no call for their length. */
-INLINE struct wr_view view_of(const char *data, size_t bytes, const uint8_t *end)
-{
-    if (bytes <= WR_VIEW_INLINE_BYTES && (size_t)((const char *)end - data) >= 12) {
-        static const uint64_t low[] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff,
-                                        0xffffffffffff, 0xffffffffffffff, UINT64_MAX };
-        uint64_t head;
-        uint32_t tail;
-        struct wr_view view;
-        memcpy(&head, data, 8);
-        memcpy(&tail, data + 8, 4);
-        head &= low[bytes < 8 ? bytes : 8];
-        tail &= (uint32_t)low[bytes > 8 ? bytes - 8 : 0];
-        /* By whole words: pieces would have to be put together again from the store buffer. */
-        const uint64_t words[2] = { bytes | head << 32, head >> 32 | (uint64_t)tail << 32 };
-        memcpy(&view, words, sizeof view);
-        return view;
-    }
-    return wr_view_of(data, bytes);
-}
-
-/* ASCII by words, of which the last two may overlap. */
-INLINE bool is_utf8(const char *data, size_t bytes)
-{
-    uint64_t seen = 0;
-    uint64_t word;
-    uint32_t half;
-    if (bytes >= 8) {
-        for (size_t i = 0; i + 8 < bytes; i += 8) {
-            memcpy(&word, data + i, 8);
-            seen |= word;
-        }
-        memcpy(&word, data + bytes - 8, 8);
-        seen |= word;
-    } else if (bytes >= 4) {
-        memcpy(&half, data, 4);
-        seen = half;
-        memcpy(&half, data + bytes - 4, 4);
-        seen |= half;
-    } else if (bytes > 0) {
-        seen = (uint8_t)data[0] | (uint8_t)data[bytes / 2] | (uint8_t)data[bytes - 1];
-    }
-    return (seen & 0x8080808080808080u) == 0 || wr_utf8_valid(data, bytes);
-}
-
-__attribute__((noinline)) static bool run_value(struct machine *m, const struct step *step,
-                                                uint32_t unit_digits)
-{
-    union wr_avro_value value;
-    char shown[64];
-    if (!wr_avro_read(&m->c, step->node, step->type, unit_digits, &m->run->batch->arena, &value,
-                      shown)) {
-        return shown[0] != '\0' ? misfit(m, step, shown) : stumbled(m, step);
-    }
-    memcpy(slot(m, step), &value, step->width);
-    return true;
-}
-
-__attribute__((noinline)) static bool run_json(struct machine *m, const struct step *step)
-{
-    struct wr_buf buf = { 0 };
-    const bool made = wr_avro_json(&m->c, step->node, 0, &buf);
-    if (made) {
-        *(struct wr_view *)slot(m, step) =
-            wr_view_of(wr_arena_strndup(&m->run->batch->arena, buf.data, buf.bytes), buf.bytes);
-    }
-    wr_buf_deinit(&buf);
-    return made || stumbled(m, step);
-}
-
-/* ---- the fast steps: they work on a copy of the cursor that stays in registers ---- */
-
-__attribute__((cold, noinline)) static bool trip(struct machine *m, const struct step *step,
-                                                 const char *problem)
-{
-    m->c.problem = problem;
-    return stumbled(m, step);
-}
-
-__attribute__((cold, noinline)) static bool out_of_range(struct machine *m, const struct step *step,
-                                                         int64_t number)
-{
-    char shown[32];
-    snprintf(shown, sizeof shown, "%lld", (long long)number);
-    return misfit(m, step, shown);
-}
-
-static const char too_early[] = "the record ends too early";
-
-/* problem: what wr_avro_long_slow said. */
-INLINE bool fast_long(struct wr_avro_cursor *c, struct machine *m, const struct step *step,
-                             int64_t *number)
-{
-    return wr_avro_long(c, number) || trip(m, step, c->problem);
-}
-
-INLINE bool fast_text(struct wr_avro_cursor *c, struct machine *m, const struct step *step,
-                             struct wr_slice *text)
-{
-    int64_t bytes = 0;
-    if (!fast_long(c, m, step, &bytes)) {
-        return false;
-    }
-    if ((uint64_t)bytes > (uint64_t)(c->end - c->at)) {
-        return trip(m, step, bytes < 0 ? "a length is negative" : too_early);
-    }
-    *text = (struct wr_slice){ (const char *)c->at, (size_t)bytes };
-    c->at += bytes;
-    return true;
-}
-
-/* bytes of the record as they are, into the column, or (into NULL) nowhere. */
-INLINE bool fast_copy(struct wr_avro_cursor *c, struct machine *m, const struct step *step,
-                             void *into, size_t bytes)
-{
-    if ((size_t)(c->end - c->at) < bytes) {
-        return trip(m, step, too_early);
-    }
-    if (into != NULL) {
-        memcpy(into, c->at, bytes);
-    }
-    c->at += bytes;
-    return true;
-}
-
-INLINE bool fast_index(struct wr_avro_cursor *c, struct machine *m, const struct step *step,
-                              const char *problem, uint32_t *index)
-{
-    int64_t number = 0;
-    if (!fast_long(c, m, step, &number)) {
-        return false;
-    }
-    if ((uint64_t)number >= step->count) {
-        return trip(m, step, problem);
-    }
-    *index = (uint32_t)number;
-    return true;
-}
-
-/* The union's index before an optional value. *null: the value is NULL, and done. */
-INLINE bool fast_optional(struct wr_avro_cursor *c, struct machine *m,
-                                 const struct step *step, bool *null)
-{
-    int64_t index = 0;
-    if (!fast_long(c, m, step, &index)) {
-        return false;
-    }
-    if (index == step->null_index) {
-        *null = true;
-        return step->op >= OP_SKIP_LONG || set_null(m, step);
-    }
-    return index == 1 - (int64_t)step->null_index || trip(m, step, "a union's index is out of range");
-}
-
-static bool run_steps(const struct wr_avro_program *program, struct machine *m, uint32_t first);
-
-/* The value of a key that is asked for, or over it. seen: per key, whether it was there. */
-static bool run_entry(const struct wr_avro_program *program, struct machine *m,
-                      const struct step *step, bool *seen)
-{
-    const struct map_keys *map = step->map;
-    struct wr_slice name;
-    if (!wr_avro_bytes(&m->c, &name)) {
-        return stumbled(m, step);
-    }
-    for (uint32_t k = 0; k < map->count; k++) {
-        if (!seen[k] && wr_slice_equal(map->keys[k].name, name)) {
-            seen[k] = true;
-            return run_steps(program, m, map->keys[k].found);
-        }
-    }
-    return wr_avro_skip(&m->c, map->values, 0) || stumbled(m, step);
-}
-
-__attribute__((noinline)) static bool run_map(const struct wr_avro_program *program,
-                                              struct machine *m, const struct step *step)
-{
-    bool seen[WR_COLUMNS_MAX] = { false };
-    uint64_t items = 0;
-    int64_t bytes;
-    bool fine = true;
-    do {
-        if (!wr_avro_block(&m->c, &items, &bytes)) {
-            return stumbled(m, step);
-        }
-        for (uint64_t i = 0; i < items && fine; i++) {
-            fine = run_entry(program, m, step, seen);
-        }
-    } while (items > 0 && fine);
-    for (uint32_t k = 0; k < step->map->count && fine; k++) {
-        fine = seen[k] || run_steps(program, m, step->map->keys[k].missing);
-    }
-    return fine;
-}
-
-/* Steps that call out work on the machine's own cursor. */
-static bool slow_step(const struct wr_avro_program *program, struct machine *m,
-                      const struct step *step)
-{
-    switch ((enum op)step->op) {
-    case OP_VALUE:
-        return run_value(m, step, program->unit_digits);
-    case OP_JSON:
-        return run_json(m, step);
-    case OP_SKIP_NODE:
-        return wr_avro_skip(&m->c, step->node, 0) || stumbled(m, step);
-    case OP_NULL:
-        return set_null(m, step);
-    case OP_MAP:
-        return run_map(program, m, step);
-    default:
-        return failed(m, step, step->message);
-    }
-}
-
-/* One leaf or skip. */
-INLINE bool fast_step(const struct wr_avro_program *program, struct machine *m,
-                             struct wr_avro_cursor *c, const struct step *step)
-{
-    struct wr_slice bytes = { "", 0 };
-    int64_t number = 0;
-    uint32_t index = 0;
-    switch ((enum op)step->op) {
-    case OP_INT64:
-        if (!fast_long(c, m, step, &number)) {
-            return false;
-        }
-        *(int64_t *)slot(m, step) = number;
-        return true;
-    case OP_INT32:
-        if (!fast_long(c, m, step, &number)) {
-            return false;
-        }
-        *(int32_t *)slot(m, step) = (int32_t)number;
-        return number == (int32_t)number || out_of_range(m, step, number);
-    case OP_SCALED:
-        return fast_long(c, m, step, &number) &&
-               (!__builtin_mul_overflow(number, step->factor, (int64_t *)slot(m, step)) ||
-                out_of_range(m, step, number));
-    case OP_FLOAT32:
-        return fast_copy(c, m, step, slot(m, step), 4);
-    case OP_FLOAT64:
-        return fast_copy(c, m, step, slot(m, step), 8);
-    case OP_WIDEN: {
-        float narrow = 0;
-        const bool there = fast_copy(c, m, step, &narrow, 4);
-        *(double *)slot(m, step) = (double)narrow;
-        return there;
-    }
-    case OP_BOOL:
-        return fast_copy(c, m, step, slot(m, step), 1) &&
-               (*(uint8_t *)slot(m, step) <= 1 || trip(m, step, "a boolean is neither 0 nor 1"));
-    case OP_TEXT:
-    case OP_BYTES:
-        if (!fast_text(c, m, step, &bytes)) {
-            return false;
-        }
-        if (step->op == OP_TEXT && !is_utf8(bytes.data, bytes.bytes)) {
-            return trip(m, step, "a string is not UTF-8");
-        }
-        *(struct wr_view *)slot(m, step) = view_of(bytes.data, bytes.bytes, c->end);
-        return true;
-    case OP_ENUM:
-        if (!fast_index(c, m, step, "an enum's index is out of range", &index)) {
-            return false;
-        }
-        *(struct wr_view *)slot(m, step) = step->symbols[index];
-        return true;
-    case OP_SKIP_LONG:
-        return fast_long(c, m, step, &number);
-    case OP_SKIP_BYTES:
-        return fast_text(c, m, step, &bytes);
-    case OP_SKIP_COUNT:
-        return fast_copy(c, m, step, NULL, step->bytes);
-    case OP_SET:
-        memcpy(slot(m, step), step->set, step->width);
-        return true;
-    default: {
-        m->c.at = c->at;
-        const bool fine = slow_step(program, m, step);
-        c->at = m->c.at;
-        return fine;
-    }
-    }
-}
-
-static bool run_steps(const struct wr_avro_program *program, struct machine *m, uint32_t first)
-{
-    struct wr_avro_cursor c = m->c;
-    uint32_t index = 0;
-    for (const struct step *step = &program->steps[first];; step++) {
-        bool null = false;
-        if (step->null_index != NOT_OPTIONAL) {
-            if (!fast_optional(&c, m, step, &null)) {
-                return false;
-            }
-            if (null) {
-                continue;
-            }
-        }
-        switch ((enum op)step->op) {
-        case OP_END:
-        case OP_RETURN:
-            m->c.at = c.at;
-            return true;
-        case OP_UNION:
-            if (!fast_index(&c, m, step, "a union's index is out of range", &index)) {
-                return false;
-            }
-            step = &program->steps[program->jumps[step->jump + index]] - 1;
-            break;
-        case OP_JUMP:
-            step = &program->steps[step->jump] - 1;
-            break;
-        case OP_MARK:
-            m->mark = c.at;
-            break;
-        case OP_BACK:
-            c.at = m->mark;
-            break;
-        default:
-            if (!fast_step(program, m, &c, step)) {
-                return false;
-            }
-        }
-    }
-}
-
-bool wr_avro_run(const struct wr_avro_program *program, struct wr_avro_run *run, const char *data,
-                 size_t bytes, uint32_t row)
-{
-    struct machine m = { .c = { .at = (const uint8_t *)data,
-                                .end = (const uint8_t *)data + bytes,
-                                .budget = wr_avro_budget(bytes) },
-                         .run = run,
-                         .row = row };
-    if (!run_steps(program, &m, 0)) {
-        return false;
-    }
-    if (m.c.at != m.c.end) {
-        run->field = NULL;
-        snprintf(run->message, sizeof run->message,
-                 "malformed Avro: %zu bytes are left after the record's last field",
-                 (size_t)(m.c.end - m.c.at));
-        return false;
-    }
-    return true;
 }
