@@ -191,6 +191,50 @@ def test_azure_wants_a_certificate_that_it_can_trust(azurite_tls, unique, tmp_pa
         works(store)
 
 
+@pytest.mark.parametrize("what", ["before", "after", 503])
+def test_azure_a_request_whose_answer_is_lost_is_settled_by_reading_back(azurite, fake, unique, tmp_path, what):
+    bucket = azurite.make_bucket(unique("lost"))
+    env = {**azurite.env(), "AZURE_STORAGE_BLOB_ENDPOINT": f"{fake.gate(azurite.endpoint)}/{azurite.account}"}
+    with opened(tmp_path, f"az://{bucket}/p", env) as store:
+        fake.trouble = lose(lambda method, path, _: method == "PUT" and "comp=" not in path, what)
+        assert store.put("m/1", b"ours", new=True) and store.get("m/1") == b"ours"
+        assert not store.put("m/1", b"theirs", new=True) and store.get("m/1") == b"ours"
+        for slot, comp in enumerate(("comp=block&", "comp=blocklist")):
+            fake.trouble = lose(lambda method, path, _, comp=comp: comp in path, what)
+            store.upload(slot, f"d/{slot}")
+            store.write(slot, BIG)
+            store.ask("prepare", slot)
+            ticket = store.ticket(slot)
+            store.ask("publish", slot)
+            store.ask("close", slot)
+            assert store.get(f"d/{slot}") == BIG and store.ask("publish_ticket", ticket)[0]
+    assert azurite.keys(bucket) == ["p/d/0", "p/d/1", "p/m/1"]
+
+
+@pytest.mark.parametrize("cloud", ["azurite", "gcs"])
+def test_a_store_that_only_fails_is_said_to_be_worth_another_try(request, cloud, fake, unique, tmp_path):
+    service = request.getfixturevalue(cloud)
+    bucket = service.make_bucket(unique("fails"))
+    if cloud == "azurite":
+        env = {**service.env(), "AZURE_STORAGE_BLOB_ENDPOINT": f"{fake.gate(service.endpoint)}/{service.account}"}
+        store = opened(tmp_path, f"az://{bucket}/p", env, "max_retries=1")
+    else:
+        store = opened(tmp_path, f"gs://{bucket}/p", google_env(fake, tmp_path, "service account"), "max_retries=1",
+                       f"endpoint={fake.gate(service.endpoint)}")
+    with store:
+        store.upload(0, "d/x")
+        store.write(0, b"data")
+        fake.trouble = lose(lambda method, path, _: method in ("PUT", "POST"), 503, times=1000)
+        for words in (("prepare", 0), ("put_new", "a", store._file(b"1"))):
+            with pytest.raises(Failed) as failed:
+                store.ask(*words)
+            assert failed.value.cls == 3 and "503" in failed.value.message + failed.value.detail
+        fake.trouble = lose(lambda *_: False, None)
+        store.ask("prepare", 0)  # what was written is still there
+        store.ask("publish", 0)
+        assert store.get("d/x") == b"data" and store.get("a") is None
+
+
 # --- Google ---------------------------------------------------------------------------------------
 
 
