@@ -2,6 +2,8 @@
 
 import json
 import socket
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -113,6 +115,20 @@ def test_toxiproxy_cuts_a_connection(toxiproxy, unique):
                 assert client.recv(1) == b""
         with pytest.raises(OSError):
             socket.create_connection((host, int(port)), timeout=2)
+
+
+def test_the_registry_keeps_ids_and_says_what_it_does_not_have(registry, unique):
+    subject = unique("subject")
+    schema = {"type": "record", "name": "R", "fields": [{"name": subject.replace("-", "_"), "type": "int"}]}
+    number = registry.register(subject, schema)
+    assert registry.register(subject, schema) == number
+    for path in (f"/schemas/ids/{number}", f"/subjects/{subject}/versions/latest"):
+        with urllib.request.urlopen(registry.url + path, timeout=30) as answer:
+            assert json.loads(json.load(answer)["schema"]) == schema
+    for path, code in (("/schemas/ids/999999", 40403), ("/subjects/nobody/versions/latest", 40401)):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(registry.url + path, timeout=30)
+        assert refused.value.code == 404 and json.load(refused.value)["error_code"] == code
 
 
 def test_services_get_ports_of_their_own():
