@@ -150,6 +150,11 @@ void wr_s3_sign(struct s3_store *store, const struct s3_ask *ask, struct wr_http
     struct wr_aws_pair headers[WR_AWS_PAIRS_MAX];
     struct wr_buf path = {0}, authorization = {0};
     uint32_t count = 0;
+    struct wr_error why = {0};
+    /* A role's keys that could not be renewed are refused by the server, which says so best. */
+    if (wr_aws_credentials_refresh(&store->credentials, &why) != WR_OK) {
+        wr_log_warn("s3", "%s: %s", store->url, why.message);
+    }
     wr_http_call_clear(call);
     call->method = ask->method;
     call->body = ask->body;

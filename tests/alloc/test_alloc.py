@@ -31,7 +31,7 @@ def allocations(shim, directory, sql, rows):
     path.write_text(sql)
     out = directory / "count"
     out.unlink(missing_ok=True)
-    result = run_weir("run", path, "--quiet", "--workers", "1", code=0, stats=True, env={"LD_PRELOAD": str(shim), "COUNT_ALLOCATIONS": str(out)})
+    result = run_weir("run", path, "--quiet", "--workers", "1", "--state", "none", code=0, stats=True, env={"LD_PRELOAD": str(shim), "COUNT_ALLOCATIONS": str(out)})
     assert result.stats["events_read"] == rows
     calls, _ = map(int, out.read_text().split())
     assert calls > 100, "the shim counted nothing"

@@ -370,12 +370,15 @@ def minio_keys(minio):
 
 
 @pytest.mark.parametrize("how", ["web identity", "container", "instance"])
-def test_aws_roles_give_keys(minio, fake, unique, tmp_path, how):
+def test_aws_roles_give_keys_that_are_refreshed_in_the_middle_of_an_upload(minio, fake, unique, tmp_path, how):
     bucket = minio.make_bucket(unique("role"))
-    fake.aws_keys = minio_keys(minio)
+    fake.aws_keys, fake.token_seconds = minio_keys(minio), 8
     env = {"AWS_REGION": minio.region, "AWS_ENDPOINT_URL_S3": minio.endpoint, **aws_env(fake, tmp_path, how)}
     with opened(tmp_path, f"s3://{bucket}/p", env) as store:
         works(store)
+        before = len(fake.asked)
+        write_slowly(store, 12)
+        assert len(fake.asked) > before, "refreshed"
         logged = store.logged()
     assert SECRET not in logged and "federated-token" not in logged
 
