@@ -57,7 +57,7 @@ const struct wr_option wr_setting_options[] = {
     {"ring_batches", WR_OPTION_INT, "16", "Batches that fit between two workers: a power of two.",
      .min = 2, .max = 4096},
     {"state", WR_OPTION_TEXT, NULL,
-     "Where state and manifests are kept: a directory or s3://bucket/prefix; default: .weir/NAME "
+     "Where state and manifests are kept: a directory, s3://, az:// or gs://; default: .weir/NAME "
      "beside the file; 'none': nowhere, a crash may repeat rows."},
     {"state.", WR_OPTION_PREFIX, NULL, "Options of the state's store, as state.endpoint."},
     {"owner_timeout", WR_OPTION_DURATION, "10s",

@@ -17,7 +17,7 @@ static const char run_help[] =
     "  --workers N          worker threads (default: one per core)\n"
     "  --memory SIZE        what the process may use, such as 512MiB (default: half, at most 2GiB)\n"
     "  --listen HOST:PORT   serve /metrics, /healthz, /readyz and HTTP ingest\n"
-    "  --state URL          where state is kept: a directory or s3://bucket/prefix, or none\n"
+    "  --state URL          where state is kept: a directory, s3://, az://, gs://, or none\n"
     "                       (default: .weir/NAME beside the file)\n"
     "  --standby            while another copy runs: wait and take over when it is gone\n"
     "  --stats FILE         write a JSON report at the end and on SIGUSR1\n"

@@ -16,7 +16,7 @@
 static const char help[] =
     "usage: weir table history|compact|vacuum PATH [options]\n"
     "\n"
-    "Looks after a Delta table: a directory or s3://bucket/prefix. Safe while others write.\n"
+    "Looks after a Delta table: a directory, s3://, az:// or gs://. Safe while others write.\n"
     "\n"
     "  history              what was committed, newest first\n"
     "    --limit N            so many commits (default 20)\n"

@@ -46,7 +46,7 @@ struct wr_writer {
 
 static const struct wr_option delta_options[] = {
     { "path", WR_OPTION_TEXT, NULL,
-      "The table: a directory, file:///directory or s3://bucket/prefix.",
+      "The table: a directory, s3://bucket/prefix, az://container/path or gs://bucket/path.",
       .flags = WR_OPTION_REQUIRED },
     { "create", WR_OPTION_BOOL, "true", "Makes the table when there is none." },
     { "target_file_size", WR_OPTION_SIZE, "128MB",

@@ -19,7 +19,7 @@ struct wr_writer {
 };
 
 static const struct wr_option parquet_options[] = {
-    { "path", WR_OPTION_TEXT, NULL, "The directory, file:///directory or s3://bucket/prefix.",
+    { "path", WR_OPTION_TEXT, NULL, "The directory, s3://bucket/prefix, az://container/path or gs://bucket/path.",
       .flags = WR_OPTION_REQUIRED },
     { "target_file_size", WR_OPTION_SIZE, "128MB",
       "A file that reaches this size is closed and the next one begun.", .min = 64 << 10,

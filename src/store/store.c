@@ -23,7 +23,7 @@ static wr_status find(const char *url, const struct wr_store_ops **ops, struct w
     }
     if (colon != NULL) {
         wr_fail(err, WR_CLASS_USER, "no store is known for %.*s", (int)(colon - url) + 3, url);
-        wr_error_hint(err, "use a path, file:///dir or s3://bucket/prefix");
+        wr_error_hint(err, "use a path, file:///dir, s3://bucket/prefix, az://container/path or gs://bucket/path");
         return WR_FAIL;
     }
     return wr_fail(err, WR_CLASS_USER, "no store of this program takes the path %s", url);
