@@ -57,7 +57,9 @@ static wr_status step(struct wr_delta_upkeep *u, bool *more, struct wr_error *er
     WR_TRY(open_table(u, err));
     if (u->options.compact) {
         const struct wr_delta_compact_options options = {
-            .target_bytes = u->options.target_bytes, .settle_ms = SETTLE_MS
+            .target_bytes = u->options.target_bytes,
+            .settle_ms = SETTLE_MS,
+            .mark = u->options.mark
         };
         WR_TRY_IN(wr_delta_compact(u->table, &options, &result, err), err, "merging small files");
     } else {

@@ -18,9 +18,10 @@ struct wr_delta_upkeep_options {
     bool compact;
     uint64_t target_bytes;
     uint32_t checkpoint_every;
+    const char *mark; /* of names: whose unfinished uploads a successor removes */
 };
 
-/* plan is borrowed until stop. NULL (and a warning): no thread could be had; the sink works
+/* plan and options->mark are borrowed until stop. NULL (and a warning): no thread could be had; the sink works
  * without. */
 struct wr_delta_upkeep *wr_delta_upkeep_start(const struct wr_plan_sink *plan,
                                               const struct wr_delta_upkeep_options *options);

@@ -42,6 +42,7 @@ struct wr_writer {
     char *app_id;
     uint32_t checkpoint_every;
     struct wr_sink_stats stats;
+    char *mark; /* of what upkeep makes; borrowed by it */
 };
 
 static const struct wr_option delta_options[] = {
@@ -92,6 +93,7 @@ static void delta_close(struct wr_writer *w)
         return;
     }
     wr_delta_upkeep_stop(w->upkeep);
+    free(w->mark);
     wr_parquet_files_deinit(&w->files);
     wr_delta_close(w->table);
     wr_store_close(w->store);
@@ -117,11 +119,16 @@ static wr_status open_table(struct wr_writer *w, struct wr_error *err)
     WR_TRY(wr_delta_open(&w->table, w->store, &spec, err));
     warn_other_writer(w);
     if (w->env.background) {
+        struct wr_buf mark = { 0 };
+        wr_parquet_files_mark(plan, w->env.owner, &mark);
+        w->mark = wr_strdup(wr_buf_cstr(&mark));
+        wr_buf_deinit(&mark);
         w->upkeep = wr_delta_upkeep_start(
             plan, &(struct wr_delta_upkeep_options){
                       .compact = wr_options_bool(plan->options, "compaction"),
                       .target_bytes = (uint64_t)wr_options_int(plan->options, "target_file_size"),
-                      .checkpoint_every = w->checkpoint_every });
+                      .checkpoint_every = w->checkpoint_every,
+                      .mark = w->mark });
     }
     return WR_OK;
 }

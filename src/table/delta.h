@@ -86,6 +86,7 @@ WR_NODISCARD wr_status wr_delta_checkpoint(struct wr_delta *table, uint32_t ever
 struct wr_delta_compact_options {
     uint64_t target_bytes; /* files below half of it are merged up to it */
     int64_t settle_ms;     /* groups that could still grow to a full target are left alone this long after their newest file */
+    const char *mark;      /* part of the names of what is made: whose upload it is, should it stay unfinished; NULL: nobody's */
     bool everything;       /* by command: also groups that do not reach the target */
 };
 struct wr_delta_compact_result {

@@ -149,6 +149,7 @@ static wr_status into_upload(void *ctx, const void *bytes, size_t n, struct wr_e
 
 struct job {
     struct wr_delta *table;
+    const char *mark;
     struct wr_delta_file **group;
     uint32_t group_count;
     const char **removes; /* of those that went in; room for all */
@@ -163,7 +164,7 @@ struct job {
 };
 
 /* In the directory of the first file. */
-static bool name_output(struct job *job)
+static bool name_output(struct job *job, const char *mark)
 {
     char id[37];
     job->key.bytes = 0;
@@ -174,7 +175,8 @@ static bool name_output(struct job *job)
         job->key.bytes--;
     }
     wr_delta_uuid(id);
-    wr_buf_printf(&job->key, "part-%s-merged.zstd.parquet", id);
+    wr_buf_printf(&job->key, "merged-%s%s%s.zstd.parquet", mark != NULL ? mark : "",
+                  mark != NULL ? "-" : "", id);
     return true;
 }
 
@@ -293,7 +295,7 @@ static wr_status run_job(struct job *job, struct wr_delta_compact_result *result
     struct wr_delta *table = job->table;
     WR_TRY(wr_delta_table_schema(&table->state, &job->arena, &job->schema, &job->partition_flags,
                                  err));
-    if (!name_output(job)) {
+    if (!name_output(job, job->mark)) {
         job->group[0]->leave_alone = true;
         return WR_END;
     }
@@ -327,7 +329,7 @@ wr_status wr_delta_compact(struct wr_delta *table, const struct wr_delta_compact
                            struct wr_delta_compact_result *result, struct wr_error *err)
 {
     uint32_t count;
-    struct job job = { .table = table };
+    struct job job = { .table = table, .mark = options->mark };
     *result = (struct wr_delta_compact_result){ 0 };
     WR_TRY(wr_delta_refresh(table, err));
     struct wr_delta_file **small = small_files(table, options->target_bytes, &count);
