@@ -106,6 +106,7 @@ struct cloud_upload {
     uint64_t offset;      /* bytes in pieces */
     uint64_t bytes;       /* written */
     bool begun;           /* all pieces are on their way */
+    bool in_one;          /* its only piece was sent as the last: a direct one is published by it */
     bool prepared, publishing, finish_well, published, kept;
     bool failed; /* failure says why */
     struct wr_error failure;

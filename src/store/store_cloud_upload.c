@@ -219,6 +219,7 @@ static wr_status send_filling(struct cloud_upload *upload, bool last, struct wr_
     upload->filling = empty;
     wr_buf_append(&upload->filling, piece->body.data + cut, piece->body.bytes - cut);
     piece->body.bytes = cut;
+    upload->in_one = last && upload->piece_count == 0;
     piece->number = upload->piece_count++;
     piece->offset = upload->offset;
     piece->last = last;
@@ -345,8 +346,7 @@ static void begin_tidying(struct cloud_upload *upload)
 /* A direct upload may be published by its last piece. */
 static bool is_final(const struct cloud_upload *upload)
 {
-    return upload->base.direct &&
-           (upload->store->kind->direct_is_final || upload->piece_count == 1);
+    return upload->base.direct && (upload->store->kind->direct_is_final || upload->in_one);
 }
 
 wr_status wr_cloud_upload_publish(struct wr_upload *base, struct wr_error *err)

@@ -40,7 +40,8 @@ def test_uploads_are_prepared_and_published_together(place, publish_begins):  # 
     for slot in reversed(range(8)):
         store.ask("prepare", slot)
         store.ask("prepare", slot)
-    assert store.list() == [] and len(place.unpublished()) == 8
+    # Azure's blobs without any block are not there at all.
+    assert store.list() == [] and len(place.unpublished()) in (7, 8)
     for slot in range(8 if publish_begins else 0):
         store.ask("publish_begin", slot)
     for slot in range(8):
