@@ -39,8 +39,7 @@ static int command(int argc, char **argv, const char *help, bool explain)
             return WR_EXIT_OK;
         }
         if (option == '?' || option == ':') {
-            fprintf(stderr, option == ':' ? "weir: option %s needs a value\n" : "weir: there is no option %s\n",
-                    argv[optind - 1]);
+            wr_command_bad_option(option, argv);
         }
         if (option != 's' || !wr_overrides_add(&overrides, optarg)) {
             fprintf(stderr, "try: weir %s --help\n", argv[0]);

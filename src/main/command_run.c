@@ -138,8 +138,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
         if (option == 'h') {
             option = OPT_HELP;
         } else if (option == '?' || option == ':') {
-            fprintf(stderr, option == ':' ? "weir: option %s needs a value\n" : "weir: there is no option %s\n",
-                    argv[optind - 1]);
+            wr_command_bad_option(option, argv);
             return false;
         }
         if (!take_option(a, option)) {

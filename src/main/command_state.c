@@ -285,8 +285,7 @@ static wr_status take_arguments(int argc, char **argv, struct arguments *a)
             }
             break;
         default:
-            fprintf(stderr, option == ':' ? "weir: option %s needs a value\n" : "weir: there is no option %s\n",
-                    argv[optind - 1]);
+            wr_command_bad_option(option, argv);
             return WR_FAIL;
         }
     }

@@ -14,4 +14,7 @@ int wr_command_table(int argc, char **argv);
 int wr_command_connectors(int argc, char **argv);
 int wr_command_version(int argc, char **argv);
 
+/* Says what is wrong with the word that getopt_long has just refused: option is what it returned, '?' or ':'. */
+void wr_command_bad_option(int option, char **argv);
+
 #endif

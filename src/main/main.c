@@ -1,6 +1,7 @@
 /* main.c: the weir program: finds the command. */
 #include "main/commands.h"
 #include "run/policy.h"
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,12 @@ static const struct {
     { "table", wr_command_table },     { "dlq", wr_command_dlq },
     { "connectors", wr_command_connectors }, { "version", wr_command_version },
 };
+
+void wr_command_bad_option(int option, char **argv)
+{
+    fprintf(stderr, option == ':' ? "weir: option %s needs a value\n" : "weir: there is no option %s\n",
+            argv[optind - 1]);
+}
 
 int main(int argc, char **argv)
 {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define IDLE_HANDLES_MAX 24 /* as many as a store has under way */
 /* A server's headers; more is nobody's honest answer. */
@@ -118,6 +119,30 @@ struct wr_slice wr_http_call_answer(const struct wr_http_call *call, const char 
         at = line_end < end ? line_end + 1 : end;
     }
     return (struct wr_slice){"", 0};
+}
+
+uint32_t wr_http_call_retry_after_ms(const struct wr_http_call *call)
+{
+    const struct wr_slice value = wr_http_call_answer(call, "Retry-After");
+    uint32_t seconds = 0;
+    for (size_t i = 0; i < value.bytes && i < 4 && value.data[i] >= '0' && value.data[i] <= '9';
+         i++) {
+        seconds = seconds * 10 + (uint32_t)(value.data[i] - '0');
+    }
+    return seconds * 1000;
+}
+
+bool wr_http_call_last_modified(const struct wr_http_call *call, int64_t *ms)
+{
+    const struct wr_slice date = wr_http_call_answer(call, "Last-Modified");
+    char text[40];
+    struct tm tm = {0};
+    snprintf(text, sizeof(text), "%.*s", WR_SLICE_ARG(date));
+    if (strptime(text, "%a, %d %b %Y %H:%M:%S", &tm) == NULL) {
+        return false;
+    }
+    *ms = (int64_t)timegm(&tm) * 1000;
+    return true;
 }
 
 static void clear_answer(struct wr_http_call *call)

@@ -55,6 +55,10 @@ void wr_http_client_destroy(struct wr_http_client *client);
 void wr_http_call_header(struct wr_http_call *call, const char *name, const char *value);
 /* A response header's value, "" when there is none; borrowed from the call. */
 struct wr_slice wr_http_call_answer(const struct wr_http_call *call, const char *name);
+/* Retry-After in whole seconds (RFC 9110, 10.2.3), as milliseconds; 0: none, or a date. */
+uint32_t wr_http_call_retry_after_ms(const struct wr_http_call *call);
+/* Last-Modified (RFC 9110, 8.8.2) in milliseconds since 1970; false: none that can be read. */
+bool wr_http_call_last_modified(const struct wr_http_call *call, int64_t *ms);
 /* Empties request and response, keeping the buffers' memory. */
 void wr_http_call_clear(struct wr_http_call *call);
 void wr_http_call_deinit(struct wr_http_call *call); /* accepts a zeroed one; not one under way */

@@ -281,8 +281,7 @@ static void build_operators(struct building *b)
         text.bytes = 0;
         wr_exec_fingerprint(plan, n, &text);
         op->fingerprint = copy(b, wr_buf_cstr(&text));
-        const bool joins = b->cut->final || b->cut->epoch == b->p->full_epoch ||
-                           b->cut->epoch % b->p->node_every[n] == 0;
+        const bool joins = wr_pipeline_node_joins(b->p, n, b->cut->epoch, b->cut->final);
         op->cut = joins ? b->cut->epoch : (old != NULL ? old->cut : 0);
         op->watermark_us = joins       ? node_watermark(b->cut, n)
                            : old != NULL ? old->watermark_us

@@ -63,6 +63,11 @@ bool wr_pipeline_joins(const struct wr_pipeline *p, uint32_t sink, uint64_t epoc
     return final || epoch == p->full_epoch || epoch % p->sink_every[sink] == 0;
 }
 
+bool wr_pipeline_node_joins(const struct wr_pipeline *p, uint32_t node, uint64_t epoch, bool final)
+{
+    return final || epoch == p->full_epoch || epoch % p->node_every[node] == 0;
+}
+
 static void lay_out(struct wr_pipeline *p)
 {
     bool bulk = false;

@@ -108,6 +108,8 @@ uint32_t wr_pipeline_sink_worker(const struct wr_pipeline *p, uint32_t sink, uin
 
 /* Whether sink takes part in an epoch. */
 bool wr_pipeline_joins(const struct wr_pipeline *p, uint32_t sink, uint64_t epoch, bool final);
+/* Whether the state of a node (a window, or a scan that deduplicates) does. */
+bool wr_pipeline_node_joins(const struct wr_pipeline *p, uint32_t node, uint64_t epoch, bool final);
 
 /* Memory that one sink writer may hold before it flushes. */
 uint64_t wr_pipeline_writer_bytes(const struct wr_pipeline *p);

@@ -1063,9 +1063,7 @@ static void cut_seen(struct wr_scan *scan, const struct wr_epoch_cut *cut)
     if (scan->seen == NULL || p->recovery == NULL) {
         return;
     }
-    const bool joins = cut->final || cut->epoch == p->full_epoch ||
-                       cut->epoch % p->node_every[scan->plan->scan_node] == 0;
-    if (!joins) {
+    if (!wr_pipeline_node_joins(p, scan->plan->scan_node, cut->epoch, cut->final)) {
         return;
     }
     scan->seen_log.bytes = 0;

@@ -391,8 +391,6 @@ static wr_status azure_modified(struct wr_store *base, const char *key, int64_t 
 {
     struct cloud_store *store = (struct cloud_store *)base;
     const struct cloud_ask ask = {.method = "HEAD", .key = key};
-    char text[40];
-    struct tm tm = {0};
     WR_TRY(wr_cloud_check_key(store, key, err));
     (void)wr_cloud_ask(store, &ask);
     if (is_no_blob(store)) {
@@ -401,11 +399,8 @@ static wr_status azure_modified(struct wr_store *base, const char *key, int64_t 
     if (store->call.status != 200) {
         return wr_cloud_fail(store, &ask, &store->call, "look at", err);
     }
-    const struct wr_slice date = wr_http_call_answer(&store->call, "last-modified");
-    snprintf(text, sizeof(text), "%.*s", WR_SLICE_ARG(date));
-    wr_ensure(strptime(text, "%a, %d %b %Y %H:%M:%S", &tm) != NULL, err, WR_CLASS_FATAL,
+    wr_ensure(wr_http_call_last_modified(&store->call, ms), err, WR_CLASS_FATAL,
               "%s: the server does not tell when %s was written", store->url, key);
-    *ms = (int64_t)timegm(&tm) * 1000;
     return WR_OK;
 }
 

@@ -141,17 +141,6 @@ wr_status wr_cloud_bearer(struct cloud_store *store, struct wr_http_call *call,
     return WR_OK;
 }
 
-static uint32_t retry_after_ms(const struct wr_http_call *call)
-{
-    const struct wr_slice value = wr_http_call_answer(call, "Retry-After");
-    uint32_t seconds = 0;
-    for (size_t i = 0; i < value.bytes && i < 4 && value.data[i] >= '0' && value.data[i] <= '9';
-         i++) {
-        seconds = seconds * 10 + (uint32_t)(value.data[i] - '0');
-    }
-    return seconds * 1000;
-}
-
 static bool worth_retrying(const struct wr_http_call *call)
 {
     return call->status == 0 ? call->may_retry : wr_retry_status(call->status);
@@ -168,7 +157,7 @@ bool wr_cloud_again(struct cloud_store *store, struct wr_retry *retry,
         return false;
     }
     *open_outcome = *open_outcome || call->status == 0 || call->status >= 500;
-    if (!wr_retry_next(retry, retry_after_ms(call), &wait_ms)) {
+    if (!wr_retry_next(retry, wr_http_call_retry_after_ms(call), &wait_ms)) {
         return false;
     }
     wr_log_debug(store->kind->name, "%s: %s %d %s; again in %u ms", store->url,

@@ -348,8 +348,6 @@ static wr_status s3_modified(struct wr_store *base, const char *key, int64_t *ms
 {
     struct s3_store *store = (struct s3_store *)base;
     const struct s3_ask ask = {.method = "HEAD", .key = key};
-    char text[40];
-    struct tm tm = {0};
     WR_TRY(wr_s3_check_key(store, key, err));
     (void)wr_s3_ask(store, &ask);
     if (store->call.status == 404) {
@@ -358,11 +356,8 @@ static wr_status s3_modified(struct wr_store *base, const char *key, int64_t *ms
     if (store->call.status != 200) {
         return wr_s3_fail(store, &ask, &store->call, "look at", err);
     }
-    const struct wr_slice date = wr_http_call_answer(&store->call, "last-modified");
-    snprintf(text, sizeof(text), "%.*s", WR_SLICE_ARG(date));
-    wr_ensure(strptime(text, "%a, %d %b %Y %H:%M:%S", &tm) != NULL, err, WR_CLASS_FATAL,
+    wr_ensure(wr_http_call_last_modified(&store->call, ms), err, WR_CLASS_FATAL,
               "%s: the server does not tell when %s was written", store->url, key);
-    *ms = (int64_t)timegm(&tm) * 1000;
     return WR_OK;
 }
 

@@ -219,17 +219,6 @@ static bool worth_retrying(const struct s3_ask *ask, const struct wr_http_call *
     return false;
 }
 
-static uint32_t retry_after_ms(const struct wr_http_call *call)
-{
-    const struct wr_slice value = wr_http_call_answer(call, "Retry-After");
-    uint32_t seconds = 0;
-    for (size_t i = 0; i < value.bytes && i < 4 && value.data[i] >= '0' && value.data[i] <= '9';
-         i++) {
-        seconds = seconds * 10 + (uint32_t)(value.data[i] - '0');
-    }
-    return seconds * 1000;
-}
-
 bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3_ask *ask,
                  const struct wr_http_call *call, bool *open_outcome, uint32_t *wait_ms)
 {
@@ -242,7 +231,7 @@ bool wr_s3_again(struct s3_store *store, struct wr_retry *retry, const struct s3
      * may have. */
     *open_outcome =
         *open_outcome || call->status == 0 || call->status == 200 || call->status >= 500;
-    if (!wr_retry_next(retry, retry_after_ms(call), wait_ms)) {
+    if (!wr_retry_next(retry, wr_http_call_retry_after_ms(call), wait_ms)) {
         return false;
     }
     error_code(call, code);
