@@ -10,7 +10,7 @@ a Python that has deltalake, duckdb and boto3.
     with_delta.py probe TABLE SEEN PUTS   the same by asking for the log's next file over plain HTTP, every few
                                           milliseconds; meanwhile puts objects as big as the newest data file and
                                           writes to PUTS how long each took: microseconds, bytes
-    with_delta.py ages TABLE SEEN FROM_MS quantiles of (seen - ts) over every row with ts >= FROM_MS
+    with_delta.py ages TABLE SEEN FROM_MS quantiles of (seen - ts) over every row with ts >= FROM_MS, and the slowest versions
 
 TABLE is a directory or s3://bucket/prefix (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3).
 """
@@ -222,7 +222,7 @@ def ages(path, seen_path, from_ms):
         root = path.removeprefix("s3://")
     else:
         system, root = pyarrow.fs.LocalFileSystem(), path
-    found, commits, unseen, sizes = [], 0, 0, []
+    found, commits, unseen, sizes, slowest = [], 0, 0, [], []
     for version, keys in log_of(path).items():
         for key in keys:
             with system.open_input_file(f"{root}/{key}") as file:
@@ -236,13 +236,16 @@ def ages(path, seen_path, from_ms):
                 unseen += len(ts)
                 continue
             found.append((seen[version] - ts) / 1000)
+            slowest.append((float(found[-1].max()), version, len(ts), (seen[version] - min(seen.values())) / 1e6))
     ages_ms = np.concatenate(found) if found else np.array([])
     told = {"rows": len(ages_ms), "rows_unseen": unseen, "files": commits,
             "file_bytes_median": float(np.median(sizes)) if sizes else 0}
     if len(ages_ms):
         told.update({"p50_ms": float(np.quantile(ages_ms, 0.5)), "p99_ms": float(np.quantile(ages_ms, 0.99)),
                      "p999_ms": float(np.quantile(ages_ms, 0.999)), "max_ms": float(ages_ms.max()),
-                     "min_ms": float(ages_ms.min())})
+                     "min_ms": float(ages_ms.min()),
+                     "slowest": [{"version": v, "max_ms": ms, "rows": n, "seen_s": round(at, 3)}
+                                 for ms, v, n, at in sorted(slowest, reverse=True)[:8]]})
     print(json.dumps(told))
 
 

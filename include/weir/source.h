@@ -78,8 +78,9 @@ struct wr_poll {
      * was none. */
     int64_t next_position;
     const char *split_name;     /* SPLIT_OPENED: "clicks/3", "part-1.ndjson" */
-    /* SPLIT_OPENED: what else the source must know to go on with this split (a generator's first moment): printable text without
-     * quotes, WR_SPLIT_NOTE_BYTES_MAX at most, for the manifest; NULL: nothing. Lives as long as the source. */
+    /* SPLIT_OPENED, ROWS, SPLIT_ENDED: what else the source must know to go on with this split at next_position (a generator's first
+     * moment, a shard's sequence number): printable text without quotes, shorter than WR_SPLIT_NOTE_BYTES_MAX, for the manifest.
+     * SPLIT_OPENED: NULL: nothing. Else NULL: as before. Valid until the next poll. */
     const char *split_note;
     struct wr_slice header;     /* SPLIT_HEADER: borrowed for the call */
     const char *topic;          /* SPLIT_OPENED: for _topic; may be NULL; lives as long as the source */
@@ -98,6 +99,9 @@ struct wr_source_ops {
     bool makes_columns;              /* fills batches itself: no format, no decoder */
     bool always_bounded;             /* files, generators with a row count: the pipeline may end by itself */
     bool is_file;                    /* max_ahead is off by default */
+    /* Positions count what came, in the order in which it came (queues that acknowledge each message): what was not committed is
+     * delivered again in another order, so all sinks of such a source must commit together (run/cadence.h). */
+    bool counts_arrivals;
     bool metadata[WR_META_COUNT_];
     const char *unavailable;         /* not built in: the reason */
     const struct wr_schema *own_columns; /* columns when CREATE SOURCE lists none, else NULL */

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "batch/json_scan.h"
+#include "batch/nested.h"
 #include <math.h>
 
 /* The largest text of a value that is not a view: an INTERVAL's. */
@@ -86,6 +87,11 @@ static void put_hex(struct wr_buf *buf, const char *data, size_t bytes)
 
 void wr_text_format(struct wr_buf *buf, struct wr_type type, const void *value)
 {
+    if (wr_type_is_nested(type)) {
+        const struct wr_view view = LOAD(struct wr_view, value);
+        wr_nested_format_json(buf, type, wr_view_slice(&view));
+        return;
+    }
     if (wr_type_is_view(type)) {
         const struct wr_view view = LOAD(struct wr_view, value);
         if (type.id == WR_TYPE_TEXT || type.id == WR_TYPE_JSON) {
@@ -126,7 +132,7 @@ void wr_text_format_json(struct wr_buf *buf, struct wr_type type, const void *va
         wr_buf_byte(buf, '"');
         wr_text_base64(buf, wr_view_data(&view), view.bytes);
         wr_buf_byte(buf, '"');
-    } else if (type.id == WR_TYPE_JSON) {
+    } else if (type.id == WR_TYPE_JSON || wr_type_is_nested(type)) {
         wr_text_format(buf, type, value);
     } else {
         char *start = wr_buf_reserve(buf, TEXT_BYTES_MAX + 2);

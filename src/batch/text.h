@@ -4,7 +4,7 @@
  * Formats: integers plain; floats shortest round-trip ("NaN", "Infinity", "-Infinity" as PostgreSQL);
  * decimals with all scale digits; booleans true/false; DATE 2024-01-31; TIMESTAMP
  * "2024-01-31T10:00:00.123456Z" (RFC 3339, fraction left out when zero, else 3 or 6 digits); INTERVAL as PostgreSQL
- * ("1 day 02:03:04"); BYTEA \x hex.
+ * ("1 day 02:03:04"); BYTEA \x hex; STRUCT, ARRAY and MAP as JSON.
  */
 #ifndef WR_BATCH_TEXT_H
 #define WR_BATCH_TEXT_H

@@ -1,6 +1,8 @@
 /* type.c: see type.h. */
 #include "batch/type.h"
 
+#include "batch/nested.h"
+
 #include <stdio.h>
 
 int wr_view_compare(const struct wr_view *a, const struct wr_view *b)
@@ -22,7 +24,8 @@ uint32_t wr_type_width(struct wr_type type)
         [WR_TYPE_FLOAT64] = 8,   [WR_TYPE_DECIMAL] = 16,    [WR_TYPE_TEXT] = 16,
         [WR_TYPE_BYTES] = 16,    [WR_TYPE_DATE] = 4,        [WR_TYPE_TIMESTAMP] = 8,
         [WR_TYPE_TIMESTAMPTZ] = 8, [WR_TYPE_INTERVAL] = 16, [WR_TYPE_JSON] = 16,
-        [WR_TYPE_STATE] = 16,
+        [WR_TYPE_STATE] = 16,    [WR_TYPE_STRUCT] = 16,     [WR_TYPE_ARRAY] = 16,
+        [WR_TYPE_MAP] = 16,
     };
     return type.id < WR_TYPE_COUNT_ ? widths[type.id] : 0;
 }
@@ -50,7 +53,14 @@ const char *wr_type_name(struct wr_type type, char *into, size_t bytes)
         [WR_TYPE_JSON] = "JSON",
         [WR_TYPE_STATE] = "STATE",
     };
-    if (type.id == WR_TYPE_DECIMAL) {
+    if (wr_type_is_nested(type)) {
+        const char *text = wr_nested_of(type)->text;
+        const size_t whole = strlen(text);
+        (void)snprintf(into, bytes, "%s", text);
+        if (whole >= bytes && bytes > 4) {
+            memcpy(into + bytes - 4, "...", 4);
+        }
+    } else if (type.id == WR_TYPE_DECIMAL) {
         snprintf(into, bytes, "NUMERIC(%u,%u)", (unsigned)type.precision, (unsigned)type.scale);
     } else {
         snprintf(into, bytes, "%s", type.id < WR_TYPE_COUNT_ ? names[type.id] : "?");

@@ -1,7 +1,6 @@
 /* type.h: the value types of Weir and how one value lies in memory (interface).
  *
- * A type is four plain bytes; nothing is allocated. Nested types (STRUCT, ARRAY, MAP) will add ids and a child
- * schema beside the type, not change what stands here.
+ * A type is four plain bytes; nothing is allocated. A nested type (STRUCT, ARRAY, MAP) names its interned shape by number: nested.h.
  */
 #ifndef WR_BATCH_TYPE_H
 #define WR_BATCH_TYPE_H
@@ -31,13 +30,16 @@ enum wr_type_id {
     WR_TYPE_INTERVAL,    /* struct wr_interval */
     WR_TYPE_JSON,        /* struct wr_view over well-formed JSON text */
     WR_TYPE_STATE,       /* struct wr_view over an aggregate's partial state; inside exec only */
+    WR_TYPE_STRUCT,      /* struct wr_view over the value's body, nested.h; so are the next two */
+    WR_TYPE_ARRAY,
+    WR_TYPE_MAP,
     WR_TYPE_COUNT_
 };
 
 struct wr_type {
     uint8_t id;        /* enum wr_type_id */
-    uint8_t precision; /* DECIMAL: 1 to 38, else 0 */
-    uint8_t scale;     /* DECIMAL: 0 to precision, else 0 */
+    uint8_t precision; /* DECIMAL: 1 to 38; nested: low byte of the shape's number; else 0 */
+    uint8_t scale;     /* DECIMAL: 0 to precision; nested: high byte of it; else 0 */
     uint8_t reserved;
 };
 
@@ -119,10 +121,15 @@ static inline bool wr_type_equal(struct wr_type a, struct wr_type b)
     return a.id == b.id && a.precision == b.precision && a.scale == b.scale;
 }
 
+static inline bool wr_type_is_nested(struct wr_type t)
+{
+    return t.id >= WR_TYPE_STRUCT && t.id <= WR_TYPE_MAP;
+}
+
 static inline bool wr_type_is_view(struct wr_type t)
 {
     return t.id == WR_TYPE_TEXT || t.id == WR_TYPE_BYTES || t.id == WR_TYPE_JSON ||
-           t.id == WR_TYPE_STATE;
+           t.id == WR_TYPE_STATE || wr_type_is_nested(t);
 }
 
 static inline bool wr_type_is_integer(struct wr_type t)
@@ -145,7 +152,8 @@ static inline bool wr_type_is_timestamp(struct wr_type t)
     return t.id == WR_TYPE_TIMESTAMP || t.id == WR_TYPE_TIMESTAMPTZ;
 }
 
-/* "BIGINT", "NUMERIC(10,2)": SQL's own spelling. into holds at least 32 bytes. Returns into. */
+/* "BIGINT", "NUMERIC(10,2)": SQL's own spelling. into holds at least 32 bytes; a nested type's longer name is cut
+ * ("STRUCT<a BIGINT, b TEXT..."; wr_nested_of has it whole). Returns into. */
 const char *wr_type_name(struct wr_type type, char *into, size_t bytes);
 
 #endif

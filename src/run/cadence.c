@@ -52,10 +52,13 @@ static uint32_t most_paths(const struct wr_plan *plan)
     return (uint32_t)most;
 }
 
-static bool is_stateful(const struct wr_plan *plan, const struct wr_plan_node *node)
+/* Whether all sinks behind the node must commit together. */
+static bool binds(const struct wr_pipeline *p, const struct wr_plan_node *node)
 {
     return node->kind == WR_NODE_WINDOW ||
-           (node->kind == WR_NODE_SCAN && plan->sources[node->source].dedup_column != WR_NO_COLUMN);
+           (node->kind == WR_NODE_SCAN &&
+            (p->plan->sources[node->source].dedup_column != WR_NO_COLUMN ||
+             p->source_ops[node->source]->counts_arrivals));
 }
 
 static void share(struct wr_pipeline *p)
@@ -65,7 +68,7 @@ static void share(struct wr_pipeline *p)
     for (bool moved = true; moved;) {
         moved = false;
         for (uint32_t n = 0; n < plan->node_count; n++) {
-            if (is_stateful(plan, &plan->nodes[n])) {
+            if (binds(p, &plan->nodes[n])) {
                 const uint32_t count = reach(plan, n, sinks, 0);
                 moved = level(sinks, count, p->sink_every) || moved;
                 p->node_every[n] = count > 0 ? (uint32_t)p->sink_every[sinks[0]] : 1;

@@ -2,7 +2,7 @@
  *
  * A sink with a commit_interval takes part in every n-th epoch (of the pipeline's smallest interval). Operators with state are
  * snapshotted when the sinks that they feed commit, so sinks that share one share the smallest interval, as do all sinks of a
- * deduplicated source. Side sinks take part in every epoch: a replay must be able to tell which of their rows are there.
+ * deduplicated source and of one that counts arrivals (source.h). Side sinks take part in every epoch: a replay must be able to tell which of their rows are there.
  * Threads: control, before the start.
  */
 #ifndef WR_RUN_CADENCE_H

@@ -168,6 +168,14 @@ static bool resume(struct wr_scan *scan, struct wr_scan_split *split)
     return true;
 }
 
+static void take_note(struct wr_scan_split *split, const char *note)
+{
+    if (note != NULL) {
+        wr_assert(strlen(note) < sizeof split->note); /* cut, it would lead elsewhere */
+        (void)snprintf(split->note, sizeof split->note, "%s", note);
+    }
+}
+
 static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
 {
     if (poll->split >= scan->split_capacity) {
@@ -194,7 +202,8 @@ static void split_opened(struct wr_scan *scan, const struct wr_poll *poll)
     free(split->name);
     split->name = wr_strdup(poll->split_name != NULL ? poll->split_name : "");
     split->topic = poll->topic;
-    split->note = poll->split_note;
+    split->note[0] = '\0';
+    take_note(split, poll->split_note);
     split->partition = poll->partition;
     split->next_position = poll->next_position;
     split->caught_up_since_ns = INT64_MAX;
@@ -859,6 +868,7 @@ static uint32_t take_rows(struct wr_scan *scan, const struct wr_poll *poll, stru
     }
     split->caught_up_since_ns = INT64_MAX;
     split->next_position = poll->next_position;
+    take_note(split, poll->split_note);
     if (split->resume != NULL) {
         replay_rows(scan, split, batch, poll->records, rows, now);
         return rows;
@@ -904,6 +914,7 @@ static void handle_event(struct wr_scan *scan, const struct wr_poll *poll, struc
         if (poll->next_position > split_at(scan, poll->split)->next_position) {
             split_at(scan, poll->split)->next_position = poll->next_position;
         }
+        take_note(split_at(scan, poll->split), poll->split_note);
         replay_broken(scan, split_at(scan, poll->split));
         break;
     case WR_POLL_FINISHED: scan->finished = true; break;
@@ -1089,7 +1100,7 @@ void wr_scan_cut(struct wr_scan *scan, struct wr_epoch_cut *cut)
                                          .max_event_us = split->max_event_us,
                                          .idle = split->state != WR_SPLIT_ACTIVE,
                                          .name = split->name,
-                                         .note = split->note };
+                                         .note = split->note[0] != '\0' ? split->note : NULL };
         wr_epoch_cut_split(cut, &at);
     }
     wr_epoch_cut_source(cut, scan->source, scan->passed_us);

@@ -31,7 +31,7 @@ enum wr_split_state { WR_SPLIT_ACTIVE, WR_SPLIT_IDLE, WR_SPLIT_ENDED };
 struct wr_scan_split {
     uint32_t index;
     char *name;
-    const char *note; /* the source's, for the manifest */
+    char note[WR_SPLIT_NOTE_BYTES_MAX]; /* the source's at next_position, for the manifest; "": none */
     const char *topic;
     int32_t partition;
     char *header; /* CSV: the line that names this split's columns; NULL: none */
