@@ -52,7 +52,10 @@ int wr_agg_compare(struct wr_type type, const void *a, const void *b)
     case WR_TYPE_TEXT:
     case WR_TYPE_BYTES:
     case WR_TYPE_JSON:
-    case WR_TYPE_STATE: {
+    case WR_TYPE_STATE:
+    case WR_TYPE_STRUCT:
+    case WR_TYPE_ARRAY:
+    case WR_TYPE_MAP: {
         const struct wr_view x = LOAD(struct wr_view, a);
         const struct wr_view y = LOAD(struct wr_view, b);
         return wr_view_compare(&x, &y);
