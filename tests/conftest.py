@@ -61,6 +61,8 @@ azurite = _session_service(harness.Azurite)
 gcs = _session_service(harness.FakeGcs)
 registry = _session_service(harness.Registry)
 toxiproxy = _session_service(harness.Toxiproxy)
+kinesis_mock = _session_service(harness.KinesisMock)
+kinesalite = _session_service(harness.Kinesalite)
 
 
 @pytest.fixture(scope="session", params=["minio", "versitygw"])

@@ -588,6 +588,119 @@ class Registry(Service):
             return json.load(answer)["id"]
 
 
+class _Kinesis(Service):
+    """What the emulators of Kinesis have in common. Any key is taken: KinesisGate before one checks signatures."""
+
+    access_key, secret_key, region = "weirtest", "weirtest-secret", "us-east-1"
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self):
+        return http_status(self.endpoint + "/healthcheck", 2) > 0
+
+    def env(self):
+        """The variables that point weir, as any AWS tool, at this server."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
+                "AWS_REGION": self.region, "AWS_ENDPOINT_URL_KINESIS": self.endpoint}
+
+    def client(self):
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "kinesis", endpoint_url=self.endpoint, aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key, region_name=self.region,
+            config=Config(retries={"max_attempts": 3}))
+
+    def wait_active(self, stream):
+        def active():
+            about = self.client().describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+            return about["StreamStatus"] == "ACTIVE"
+
+        wait_until(active, f"stream {stream} to be active")
+        return stream
+
+    def create_stream(self, stream, shards=1):
+        self.client().create_stream(StreamName=stream, ShardCount=shards)
+        return self.wait_active(stream)
+
+    def put(self, stream, records):
+        """records: (partition key, what json.dumps takes or bytes), put in order."""
+        client, records = self.client(), list(records)
+        for at in range(0, len(records), 500):
+            batch = [{"PartitionKey": str(key), "Data": _as_bytes(value)} for key, value in records[at:at + 500]]
+            answer = client.put_records(StreamName=stream, Records=batch)
+            assert answer["FailedRecordCount"] == 0, answer
+        return len(records)
+
+    def open_shards(self, stream):
+        shards = self.client().list_shards(StreamName=stream)["Shards"]
+        return [s for s in shards if "EndingSequenceNumber" not in s["SequenceNumberRange"]]
+
+    def split(self, stream, shard):
+        keys = {name: int(key) for name, key in shard["HashKeyRange"].items()}
+        middle = (keys["StartingHashKey"] + keys["EndingHashKey"]) // 2 + 1
+        self.client().split_shard(StreamName=stream, ShardToSplit=shard["ShardId"], NewStartingHashKey=str(middle))
+        self.wait_active(stream)
+
+    def merge(self, stream, one, other):
+        self.client().merge_shards(StreamName=stream, ShardToMerge=one["ShardId"], AdjacentShardToMerge=other["ShardId"])
+        self.wait_active(stream)
+
+    def read_all(self, stream):
+        """All records of all shards, parents first, as boto3 gives them."""
+        client, found = self.client(), []
+        for shard in client.list_shards(StreamName=stream)["Shards"]:
+            at = client.get_shard_iterator(StreamName=stream, ShardId=shard["ShardId"],
+                                           ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+            while at:
+                answer = client.get_records(ShardIterator=at, Limit=10000)
+                found += answer["Records"]
+                at = answer.get("NextShardIterator")
+                if not answer["Records"] and not answer["MillisBehindLatest"]:
+                    break
+        return found
+
+
+class KinesisMock(_Kinesis):
+    """kinesis-mock: all calls, SubscribeToShard too; in memory."""
+
+    script = "kinesis"
+    ports = 2
+    needs = ("which:node", "kinesis/.version")
+
+
+class Kinesalite(_Kinesis):
+    """kinesalite: fast, keeps its data through kill(); no consumers, no pages of ListShards, no ARNs."""
+
+    script = "kinesalite"
+    needs = ("which:node", "kinesis/.version")
+
+
+class KinesisGate(_Kinesis):
+    """Checks signatures before `upstream`, and fails calls when fail() was asked for."""
+
+    script = "kinesis-gate"
+
+    def __init__(self, upstream, **environment):
+        super().__init__(KINESIS_UPSTREAM=upstream.port, **environment)
+
+    def ready(self):
+        return http_status(self.endpoint + "/_gate", 2) == 200
+
+    def fail(self, kind=None, target=None, count=1, **more):
+        rule = {"type": kind, "count": count, **({"target": target} if target else {}), **more}
+        request = urllib.request.Request(self.endpoint + "/_gate", json.dumps(rule).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def told(self):
+        """{"calls": {name: how often}, "refused": {name: how often}, "left": failures still to come}"""
+        with urllib.request.urlopen(self.endpoint + "/_gate", timeout=10) as answer:
+            return json.load(answer)
+
+
 class Toxiproxy(Service):
     """A TCP proxy that misbehaves on demand: add_proxy(), then toxic(), enable()."""
 
