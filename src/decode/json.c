@@ -203,6 +203,8 @@ void wr_json_destroy(struct wr_decoder *decoder)
     struct wr_json_decoder *d = (struct wr_json_decoder *)decoder;
     wr_json_templates_deinit(&d->templates);
     wr_arena_deinit(&d->arena);
+    wr_nested_writer_deinit(&d->writer);
+    wr_buf_deinit(&d->spans);
     free(d->copy);
     free(d);
 }
@@ -247,6 +249,9 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
         free(d->copy);
         d->copy = NULL;
         d->copy_capacity = 0;
+    }
+    if (d->writer.buf.capacity > COPY_KEPT_BYTES) {
+        wr_nested_writer_deinit(&d->writer);
     }
 }
 
@@ -294,8 +299,8 @@ const char *wr_json_fault(struct wr_json_decoder *d, const char *at, const char 
     return NULL;
 }
 
-static const char *ill_typed(struct wr_json_decoder *d, const struct wr_json_field *field,
-                             const char *at, const char *after)
+void wr_json_ill_typed(struct wr_json_decoder *d, const char *where, struct wr_type wanted,
+                       const char *at, const char *after)
 {
     char type[32];
     const size_t bytes = (size_t)(after - at);
@@ -303,10 +308,8 @@ static const char *ill_typed(struct wr_json_decoder *d, const struct wr_json_fie
     while (shown < (int)bytes && shown > 0 && ((uint8_t)at[shown] & 0xc0) == 0x80) {
         shown--; /* not in the middle of a character */
     }
-    wr_faults_add(d->faults, d->row, field->dotted, "%.*s%s is not a valid %s", shown, at,
-                  shown < (int)bytes ? "..." : "",
-                  wr_type_name(field->type, type, sizeof(type)));
-    return NULL;
+    wr_faults_add(d->faults, d->row, where, "%.*s%s is not a valid %s", shown, at,
+                  shown < (int)bytes ? "..." : "", wr_type_name(wanted, type, sizeof(type)));
 }
 
 bool wr_json_fill_nulls(struct wr_json_decoder *d)
@@ -341,10 +344,8 @@ static struct wr_view borrowed(const struct wr_json_decoder *d, const char *at, 
     return view;
 }
 
-/* A string's contents; escaped ones are decoded into the batch's arena. *own: not borrowed from
- * the text. */
-static struct wr_slice contents(struct wr_json_decoder *d, const char *at, const char *after,
-                                bool *own)
+struct wr_slice wr_json_contents(struct wr_json_decoder *d, const char *at, const char *after,
+                                 bool *own)
 {
     struct wr_slice text = { at + 1, (size_t)(after - at) - 2 };
     *own = text.bytes > 0 && memchr(text.data, '\\', text.bytes) != NULL;
@@ -356,23 +357,23 @@ static struct wr_slice contents(struct wr_json_decoder *d, const char *at, const
     return text;
 }
 
-static bool convert(struct wr_json_decoder *d, const struct wr_json_field *field, const char *at,
-                    const char *after, void *out)
+bool wr_json_convert(struct wr_json_decoder *d, struct wr_type type, const char *at,
+                     const char *after, void *out)
 {
-    if (field->type.id == WR_TYPE_BOOL) {
+    if (type.id == WR_TYPE_BOOL) {
         *(uint8_t *)out = *at == 't';
         return *at == 't' || *at == 'f';
     }
     if (*at == '"') {
         bool own;
-        const struct wr_slice text = contents(d, at, after, &own);
-        return wr_decoder_convert(field->type, text, false, d->unit_digits, &d->batch->arena, out);
+        const struct wr_slice text = wr_json_contents(d, at, after, &own);
+        return wr_decoder_convert(type, text, false, d->unit_digits, &d->batch->arena, out);
     }
     if (*at != '-' && (uint8_t)(*at - '0') > 9) {
         return false;
     }
     const struct wr_slice text = { at, (size_t)(after - at) };
-    return wr_decoder_convert(field->type, text, true, d->unit_digits, &d->batch->arena, out);
+    return wr_decoder_convert(type, text, true, d->unit_digits, &d->batch->arena, out);
 }
 
 /* Remembers the day of an RFC 3339 text for the fast way. */
@@ -394,15 +395,19 @@ static bool store_one(struct wr_json_decoder *d, struct wr_json_field *field, co
     void *out = (char *)field->values + (size_t)d->row * field->width;
     if (field->type.id == WR_TYPE_TEXT && *at == '"') {
         bool own;
-        const struct wr_slice text = contents(d, at, after, &own);
+        const struct wr_slice text = wr_json_contents(d, at, after, &own);
         *(struct wr_view *)out =
             own ? wr_view_of(text.data, text.bytes) : borrowed(d, text.data, text.bytes);
     } else if (field->type.id == WR_TYPE_TEXT || field->type.id == WR_TYPE_JSON) {
         *(struct wr_view *)out = borrowed(d, at, (size_t)(after - at));
+    } else if (wr_type_is_nested(field->type)) {
+        if (!wr_json_nested(d, field, at, after, out)) {
+            return false;
+        }
     } else {
         alignas(16) char room[16];
-        if (!convert(d, field, at, after, room)) {
-            ill_typed(d, field, at, after);
+        if (!wr_json_convert(d, field->type, at, after, room)) {
+            wr_json_ill_typed(d, field->dotted, field->type, at, after);
             return false;
         }
         memcpy(out, room, field->width);
@@ -518,7 +523,7 @@ static const char *parse_key(struct wr_json_decoder *d, struct wr_json_node *nod
         return wr_json_fault(d, at, why);
     }
     bool own;
-    const struct wr_slice name = contents(d, at, after, &own);
+    const struct wr_slice name = wr_json_contents(d, at, after, &own);
     at = wr_json_skip_space(after, d->end);
     if (at == d->end || *at != ':') {
         return wr_json_fault(d, at, "expected ':' after a key");

@@ -11,7 +11,9 @@
  * fractions allowed
  *   DATE, INTERVAL     a string, in PostgreSQL's form
  *   BYTEA              a string of base64 or \x hex
- * Everything else is a fault that names the column. Keys that no column asks for are checked to be
+ *   STRUCT             an object: fields by name (exactly), missing ones NULL, others ignored
+ *   ARRAY              an array; MAP: an object, of equal keys the last one
+ * Everything else is a fault that names the column, in nested values with the path (`items[3].price`, from 0). Keys that no column asks for are checked to be
  * JSON and skipped. A record must be one object with nothing but white space around it.
  */
 #ifndef WR_DECODE_JSON_H

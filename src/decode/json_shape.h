@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "decode/decoder.h"
 #include "decode/json_template.h"
+#include "decode/nested_build.h"
 #include <stdalign.h>
 
 /* Longest glue that a shape keeps: two vector registers. */
@@ -129,6 +130,8 @@ struct wr_json_decoder {
     ptrdiff_t origin; /* add to a pointer into the text at hand to get the record's own bytes */
     char *copy;       /* copy_capacity bytes */
     size_t copy_capacity;
+    struct wr_nested_writer writer;
+    struct wr_buf spans; /* see json_nested.c */
 };
 
 enum wr_json_kind wr_json_kind_of(struct wr_type type);
@@ -141,6 +144,19 @@ const char *wr_json_value_slow(struct wr_json_decoder *d, struct wr_json_field *
 /* Stores the value at [at, after), which is well-formed. */
 bool wr_json_store(struct wr_json_decoder *d, struct wr_json_field *field, const char *at,
                    const char *after);
+/* A string's contents, [at, after) with its quotes; escaped ones are decoded into the batch's arena. *own: not borrowed from
+ * the text. */
+struct wr_slice wr_json_contents(struct wr_json_decoder *d, const char *at, const char *after,
+                                 bool *own);
+/* A scalar's text as the type, which is neither TEXT nor JSON; false: it is none. */
+bool wr_json_convert(struct wr_json_decoder *d, struct wr_type type, const char *at,
+                     const char *after, void *out);
+/* The fault of a value that its type does not take. where: column or path. */
+void wr_json_ill_typed(struct wr_json_decoder *d, const char *where, struct wr_type wanted,
+                       const char *at, const char *after);
+/* A value of a nested column, which is well-formed JSON and not null. */
+bool wr_json_nested(struct wr_json_decoder *d, const struct wr_json_field *field, const char *at,
+                    const char *after, struct wr_view *out);
 /* The glue at at is not *member's: finds or learns the member that it belongs to, from first (the
  * object just opened) or behind a value. Returns where the value starts; with *member == NULL the
  * byte after the object; NULL after a fault. */

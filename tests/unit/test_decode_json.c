@@ -658,3 +658,142 @@ Test(decode_json, mutated_events_are_judged_as_jansson_does, .timeout = 100)
         bed_close(&bed);
     }
 }
+
+/* ---- nested columns ---- */
+
+static struct wr_type nested_field(struct wr_nested_field *fields, uint32_t count)
+{
+    struct wr_type type;
+    cr_assert_eq(wr_nested_struct(fields, count, &type, NULL), WR_OK);
+    return type;
+}
+
+static struct wr_type array_of(struct wr_type element)
+{
+    struct wr_type type;
+    cr_assert_eq(wr_nested_array(element, &type, NULL), WR_OK);
+    return type;
+}
+
+static struct wr_type map_of(struct wr_type key, struct wr_type value)
+{
+    struct wr_type type;
+    cr_assert_eq(wr_nested_map(key, value, &type, NULL), WR_OK);
+    return type;
+}
+
+static struct wr_type item_type(void)
+{
+    struct wr_nested_field fields[] = {
+        { "price", { .id = WR_TYPE_DECIMAL, .precision = 10, .scale = 2 } },
+        { "name", wr_type_of(WR_TYPE_TEXT) },
+        { "tags", array_of(wr_type_of(WR_TYPE_TEXT)) },
+        { "at", wr_type_of(WR_TYPE_TIMESTAMP) },
+    };
+    return nested_field(fields, 4);
+}
+
+/* wanted: the value as JSON, or NULL; then field and message are those of the fault. */
+static void check_nested(struct wr_type type, const char *value, const char *wanted,
+                         const char *where, const char *message)
+{
+    for (uint32_t walk = 0; walk < walk_count(); walk++) {
+        struct bed bed = { 0 };
+        char path[] = "v";
+        bed_column(&bed, path, type, false);
+        bed_open(&bed, "json");
+        use_walk(&bed, walk);
+        char record[2000];
+        snprintf(record, sizeof(record), "{\"other\": [1, {}], \"v\" : %s}", value);
+        for (int again = 0; again < 3; again++) {
+            const bool good = bed_decode(&bed, record, strlen(record));
+            cr_assert_eq(good, wanted != NULL, "%s: %s", value, good ? "accepted" : bed.faults.items[0].message);
+            if (!good) {
+                cr_assert_str_eq(bed.faults.items[0].field, where, "%s", value);
+                cr_assert_not_null(strstr(bed.faults.items[0].message, message), "%s", bed.faults.items[0].message);
+                continue;
+            }
+            const struct wr_view *view = bed.batch->columns[0].values;
+            struct wr_buf text = { 0 };
+            if (wr_column_is_null(&bed.batch->columns[0], 0)) {
+                wr_buf_text(&text, "NULL");
+            } else {
+                cr_assert(wr_nested_check(type, wr_view_slice(view)));
+                wr_nested_format_json(&text, type, wr_view_slice(view));
+            }
+            cr_assert_str_eq(wr_buf_cstr(&text), wanted, "%s: %s", value, wr_buf_cstr(&text));
+            wr_buf_deinit(&text);
+        }
+        bed_close(&bed);
+    }
+}
+
+Test(decode_json, objects_become_structs_in_the_types_order)
+{
+    const struct wr_type item = item_type();
+    check_nested(item, "{\"name\":\"a\",\"price\":1.5,\"at\":1000,\"tags\":[\"x\",null,\"y\\u0041\"]}",
+                 "{\"price\":1.50,\"name\":\"a\",\"tags\":[\"x\",null,\"yA\"],\"at\":\"1970-01-01T00:00:01Z\"}", NULL, NULL);
+    check_nested(item, " { } ", "{\"price\":null,\"name\":null,\"tags\":null,\"at\":null}", NULL, NULL);
+    check_nested(item, "{\"name\" : {\"deep\": [1,2]}, \"nobody\": {\"price\": 9}, \"n\\u0061me\":\"last\", \"price\" : \"7\"}",
+                 "{\"price\":7.00,\"name\":\"last\",\"tags\":null,\"at\":null}", NULL, NULL);
+    check_nested(item, "null", "NULL", NULL, NULL);
+    check_nested(item, "[1]", NULL, "v", "[1] is not a valid STRUCT");
+    check_nested(item, "\"{}\"", NULL, "v", "is not a valid STRUCT");
+    check_nested(item, "{\"tags\":\"x\"}", NULL, "v.tags", "is not a valid TEXT[]");
+}
+
+Test(decode_json, faults_name_the_path)
+{
+    const struct wr_type items = array_of(item_type());
+    check_nested(items, "[]", "[]", NULL, NULL);
+    check_nested(items, "[null, {\"name\":\"exactly twelve bytes and more\"}]",
+                 "[null,{\"price\":null,\"name\":\"exactly twelve bytes and more\",\"tags\":null,\"at\":null}]", NULL, NULL);
+    check_nested(items, "[{}, {\"price\":1}, {}, {\"price\":\"dear\"}]", NULL, "v[3].price", "\"dear\" is not a valid NUMERIC(10,2)");
+    check_nested(items, "[{\"at\":true}]", NULL, "v[0].at", "true is not a valid TIMESTAMP");
+    check_nested(items, "[5]", NULL, "v[0]", "5 is not a valid STRUCT");
+    check_nested(array_of(array_of(wr_type_of(WR_TYPE_INT16))), "[[1],[2,3],[],[4,70000]]", NULL, "v[3][1]", "70000 is not a valid SMALLINT");
+    check_nested(array_of(array_of(wr_type_of(WR_TYPE_INT16))), "[[1],[2,3],[],null]", "[[1],[2,3],[],null]", NULL, NULL);
+}
+
+Test(decode_json, maps_keep_the_last_of_equal_keys)
+{
+    const struct wr_type counts = map_of(wr_type_of(WR_TYPE_TEXT), wr_type_of(WR_TYPE_INT64));
+    check_nested(counts, "{}", "{}", NULL, NULL);
+    check_nested(counts, "{\"a\":1,\"b\":null,\"\\u0061\":3}", "{\"b\":null,\"a\":3}", NULL, NULL);
+    check_nested(counts, "{\"a\":1,\"b c\":\"x\"}", NULL, "v['b c']", "\"x\" is not a valid BIGINT");
+    check_nested(map_of(wr_type_of(WR_TYPE_INT32), item_type()), "{\"07\":{},\"7\":{\"price\":2}}",
+                 "{\"7\":{\"price\":2.00,\"name\":null,\"tags\":null,\"at\":null}}", NULL, NULL);
+    check_nested(map_of(wr_type_of(WR_TYPE_INT32), item_type()), "{\"x\":{}}", NULL, "v", "\"x\" is not a valid INTEGER");
+    check_nested(map_of(wr_type_of(WR_TYPE_BOOL), wr_type_of(WR_TYPE_JSON)), "{\"true\":[1, 2]}", "{\"true\":[1, 2]}", NULL, NULL);
+    char many[1500] = "{";
+    for (uint32_t i = 0; i < 90; i++) { /* by hash: 45 keys, twice each */
+        snprintf(many + strlen(many), sizeof many - strlen(many), "%s\"k%u\":%u", i > 0 ? "," : "", i % 45, i);
+    }
+    char wanted[1500] = "{";
+    for (uint32_t i = 45; i < 90; i++) {
+        snprintf(wanted + strlen(wanted), sizeof wanted - strlen(wanted), "%s\"k%u\":%u", i > 45 ? "," : "", i - 45, i);
+    }
+    check_nested(counts, strcat(many, "}"), strcat(wanted, "}"), NULL, NULL);
+}
+
+Test(decode_json, a_nested_column_and_fields_of_it)
+{
+    struct bed bed = { 0 };
+    char whole[] = "geo";
+    char part[] = "geo.country";
+    struct wr_nested_field fields[] = { { "country", wr_type_of(WR_TYPE_TEXT) }, { "lat", wr_type_of(WR_TYPE_FLOAT64) } };
+    bed_column(&bed, whole, nested_field(fields, 2), false);
+    bed_column(&bed, part, wr_type_of(WR_TYPE_TEXT), false);
+    bed_open(&bed, "json");
+    for (int again = 0; again < 3; again++) {
+        const char *record = "{\"geo\":{\"lat\":1.5,\"country\":\"DE\",\"x\":1}}";
+        cr_assert(bed_decode(&bed, record, strlen(record)));
+        const struct wr_view *view = bed.batch->columns[0].values;
+        struct wr_buf text = { 0 };
+        wr_nested_format_json(&text, bed.fields[0].type, wr_view_slice(view));
+        cr_assert_str_eq(wr_buf_cstr(&text), "{\"country\":\"DE\",\"lat\":1.5}");
+        wr_buf_deinit(&text);
+        cr_assert_str_eq(bed_text(&bed, 1), "DE");
+    }
+    bed_close(&bed);
+}
