@@ -151,7 +151,7 @@ static void clear_answer(struct wr_http_call *call)
     call->response.bytes = 0;
     call->response_headers.bytes = 0;
     call->problem[0] = '\0';
-    call->may_retry = call->done = call->too_large = false;
+    call->may_retry = call->done = call->too_large = call->stopped = false;
 }
 
 void wr_http_call_clear(struct wr_http_call *call)
@@ -165,6 +165,8 @@ void wr_http_call_clear(struct wr_http_call *call)
     call->body_bytes = 0;
     call->timeout_ms = 0;
     call->response_bytes_max = 0;
+    call->on_data = NULL;
+    call->http2 = false;
     clear_answer(call);
 }
 
@@ -176,9 +178,26 @@ void wr_http_call_deinit(struct wr_http_call *call)
     wr_buf_deinit(&call->response_headers);
 }
 
+static size_t stream(struct wr_http_call *call, const char *data, size_t bytes)
+{
+    switch (call->on_data(call, data, bytes)) {
+    case WR_HTTP_TAKEN: return bytes;
+    case WR_HTTP_NOT_NOW: return CURL_WRITEFUNC_PAUSE;
+    case WR_HTTP_STOP: break;
+    }
+    call->stopped = true;
+    return CURL_WRITEFUNC_ERROR;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct wr_http_call *call = ctx;
+    long status = 0;
+    if (call->on_data != NULL &&
+        curl_easy_getinfo(call->handle, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+        status >= 200 && status < 300) {
+        return stream(call, data, size * count);
+    }
     const size_t max =
         call->response_bytes_max != 0 ? call->response_bytes_max : RESPONSE_BYTES_DEFAULT;
     const size_t bytes = size * count;
@@ -246,7 +265,8 @@ static void set_handle(CURL *handle, const struct wr_http_client *client, struct
     (void)curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     /* libcurl 7.88 spins on large HTTP/2 uploads (curl #10618), and object stores speak 1.1 best
      * anyway. */
-    (void)curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(handle, CURLOPT_HTTP_VERSION,
+                           (long)(call->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     (void)curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L); /* (2) */
     (void)curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(handle, CURLOPT_CA_CACHE_TIMEOUT, 3600L);
@@ -320,6 +340,8 @@ static void finish(struct wr_http_client *client, CURL *handle, CURLcode code)
     } else if (call->too_large) {
         snprintf(call->problem, sizeof(call->problem),
                  "the answer is larger than anything expected here");
+    } else if (call->stopped) {
+        snprintf(call->problem, sizeof(call->problem), "the answer was not understood");
     } else {
         call->may_retry = wr_retry_curl((int)code);
         client->distrust = client->distrust || code == CURLE_OPERATION_TIMEDOUT;
@@ -365,18 +387,55 @@ static void turn_and_wait(struct wr_http_client *client)
     }
 }
 
+/* Unlinks and returns a call that is done, or NULL. (1) */
+static struct wr_http_call *take_done(struct wr_http_client *client)
+{
+    for (struct wr_http_call *call = client->calls; call != NULL; call = call->next) {
+        if (call->done) {
+            unlink_call(client, call);
+            return call;
+        }
+    }
+    return NULL;
+}
+
 struct wr_http_call *wr_http_wait_any(struct wr_http_client *client)
 {
     while (client->calls != NULL) {
-        for (struct wr_http_call *call = client->calls; call != NULL; call = call->next) {
-            if (call->done) {
-                unlink_call(client, call);
-                return call; /* (1) */
-            }
+        struct wr_http_call *call = take_done(client);
+        if (call != NULL) {
+            return call;
         }
         turn_and_wait(client);
     }
     return NULL;
+}
+
+struct wr_http_call *wr_http_wait_for(struct wr_http_client *client, uint32_t ms)
+{
+    struct wr_http_call *call = take_done(client);
+    if (call == NULL) {
+        wr_http_turn(client);
+        call = take_done(client);
+    }
+    if (call == NULL) {
+        (void)curl_multi_poll(client->multi, NULL, 0, (int)(ms < 60000 ? ms : 60000), NULL);
+        wr_http_turn(client);
+        call = take_done(client);
+    }
+    return call;
+}
+
+void wr_http_wake(struct wr_http_client *client)
+{
+    (void)curl_multi_wakeup(client->multi);
+}
+
+void wr_http_resume(struct wr_http_client *client, struct wr_http_call *call)
+{
+    if (call->handle != NULL) {
+        (void)curl_easy_pause(call->handle, CURLPAUSE_CONT);
+    }
 }
 
 void wr_http_cancel(struct wr_http_client *client, struct wr_http_call *call)

@@ -15,6 +15,13 @@
 
 struct wr_http_client;
 
+/* What a call's on_data did with a piece. */
+enum wr_http_taken {
+    WR_HTTP_TAKEN,
+    WR_HTTP_NOT_NOW, /* nothing of it: it comes again after wr_http_resume */
+    WR_HTTP_STOP,    /* the call fails without a retry; who stopped it knows why */
+};
+
 struct wr_http_call {
     /* The request. */
     const char *method; /* "GET", "PUT", ... */
@@ -24,6 +31,10 @@ struct wr_http_call {
     uint32_t
         timeout_ms; /* for the whole exchange; 0: the client's, plus what the body's size needs */
     size_t response_bytes_max; /* 0: 1 MiB */
+    /* An answer without end: a successful one's body comes here piece by piece instead of into response. NULL: no. May not
+     * begin or cancel calls. */
+    enum wr_http_taken (*on_data)(struct wr_http_call *call, const char *data, size_t bytes);
+    bool http2; /* where the server offers it over TLS */
     /* The response. status 0: there was none, and problem says why. */
     int status;
     struct wr_buf response;
@@ -37,6 +48,7 @@ struct wr_http_call {
     struct wr_http_call *next;
     bool done;
     bool too_large;
+    bool stopped; /* by on_data */
 };
 
 struct wr_http_settings {
@@ -69,6 +81,12 @@ void wr_http_begin(struct wr_http_client *client, struct wr_http_call *call);
 void wr_http_turn(struct wr_http_client *client);
 /* Waits until a begun call is done and returns it; NULL when none is under way. */
 struct wr_http_call *wr_http_wait_any(struct wr_http_client *client);
+/* The same, but waits for ms at most, and no longer than until wr_http_wake: NULL also then. */
+struct wr_http_call *wr_http_wait_for(struct wr_http_client *client, uint32_t ms);
+/* Ends the present or next wr_http_wait_for. @thread any */
+void wr_http_wake(struct wr_http_client *client);
+/* After on_data has said WR_HTTP_NOT_NOW. */
+void wr_http_resume(struct wr_http_client *client, struct wr_http_call *call);
 /* Takes back a call that was begun; its outcome stays open. */
 void wr_http_cancel(struct wr_http_client *client, struct wr_http_call *call);
 /* Begins call and waits for it alone. */
