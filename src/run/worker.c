@@ -659,10 +659,12 @@ int64_t wr_worker_turn(struct wr_worker *w, struct wr_time now)
         w->finished_told = true;
         wr_epoch_worker_finished(&p->board);
     }
-    const bool busy = read > 0 || w->step_more || received;
+    /* Whoever waited for the lanes has not polled: what is there wakes nobody, so the lanes' room is a reason to go on. */
+    const bool busy = read > 0 || w->step_more || received || !clear;
     if ((busy && lanes_clear(w)) || (short_of_batches(w) && !starve(w))) {
         return now.mono_ns;
     }
+    wr_dassert(clear || !lanes_clear(w)); /* who sleeps has polled, or waits for somebody who wakes it */
     return sleep_until(w, now);
 }
 
