@@ -2,7 +2,9 @@
 
 #include "base/assert.h"
 #include "base/heap.h"
+#include "batch/nested.h"
 #include "encode/parquet_meta.h"
+#include "encode/parquet_shred.h"
 
 #include <stdlib.h>
 
@@ -62,7 +64,13 @@ struct wr_parquet_shared *wr_parquet_shared_create(const struct wr_schema *schem
     shared->compressor = wr_compressor_create();
     shared->kernels = wr_kernels_pick();
     shared->columns_count = schema->count;
-    shared->learned = wr_calloc(schema->count + 1u, sizeof *shared->learned);
+    if (wr_parquet_tree_fits(schema, NULL) == WR_OK) { /* else no writer will be made */
+        wr_parquet_tree_init(&shared->tree, schema);
+    }
+    shared->learned = wr_calloc(shared->tree.leaf_count + 1u, sizeof *shared->learned);
+    if (shared->tree.widest > 0) {
+        shared->runs = wr_calloc(shared->tree.widest, sizeof *shared->runs);
+    }
     return shared;
 }
 
@@ -76,14 +84,17 @@ void wr_parquet_shared_destroy(struct wr_parquet_shared *shared)
     wr_buf_deinit(&shared->other);
     wr_buf_deinit(&shared->frame);
     wr_buf_deinit(&shared->words);
+    wr_parquet_tree_deinit(&shared->tree);
     free(shared->learned);
+    free(shared->runs);
     free(shared);
 }
 
 uint64_t wr_parquet_shared_bytes(const struct wr_parquet_shared *shared)
 {
     return sizeof *shared + wr_compressor_bytes(shared->compressor) + shared->raw.capacity +
-           shared->other.capacity + shared->frame.capacity + shared->words.capacity;
+           shared->other.capacity + shared->frame.capacity + shared->words.capacity +
+           shared->tree.widest * sizeof *shared->runs;
 }
 
 /* ---- create, destroy ---- */
@@ -117,21 +128,36 @@ static void take_options(struct wr_parquet_writer *w, const struct wr_parquet_op
     wr_assert(w->shared->columns_count == w->schema->count);
 }
 
+/* Whether Parquet can hold it and, nested, all that lies in it. *leaves: grows by its leaves. */
+static wr_status check_type(const char *column, struct wr_type type, uint32_t *leaves,
+                            struct wr_error *err)
+{
+    struct wr_parquet_layout layout;
+    char name[32];
+    if (!wr_type_is_nested(type)) {
+        ++*leaves;
+        wr_ensure(wr_parquet_layout_of(type, &layout), err, WR_CLASS_USER,
+                  "column \"%s\": Parquet cannot hold the type %s", column,
+                  wr_type_name(type, name, sizeof name));
+        return WR_OK;
+    }
+    const struct wr_nested *nested = wr_nested_of(type);
+    for (uint32_t i = 0; i < nested->field_count; i++) {
+        WR_TRY(check_type(column, nested->fields[i].type, leaves, err));
+    }
+    return WR_OK;
+}
+
 static wr_status check_columns(const struct wr_schema *schema, const uint8_t *skip,
                                uint32_t *written, struct wr_error *err)
 {
     *written = 0;
+    WR_TRY(wr_parquet_tree_fits(schema, err));
     for (uint32_t i = 0; i < schema->count; i++) {
         if (skip != NULL && skip[i]) {
             continue;
         }
-        const struct wr_field *field = &schema->fields[i];
-        struct wr_parquet_layout layout;
-        char type[32];
-        wr_ensure(wr_parquet_layout_of(field->type, &layout), err, WR_CLASS_USER,
-                  "column \"%s\": Parquet cannot hold the type %s", field->name,
-                  wr_type_name(field->type, type, sizeof type));
-        ++*written;
+        WR_TRY(check_type(schema->fields[i].name, schema->fields[i].type, written, err));
     }
     wr_ensure(*written > 0, err, WR_CLASS_USER,
               "no column is left for the Parquet file: every column is a partition column");
@@ -154,10 +180,11 @@ wr_status wr_parquet_create(const struct wr_schema *schema, const uint8_t *skip,
     w->write_ctx = ctx;
     take_options(w, o);
     w->columns = wr_calloc(written, sizeof *w->columns);
-    for (uint32_t i = 0; i < schema->count; i++) {
-        if (skip == NULL || !skip[i]) {
-            wr_parquet_column_init(&w->columns[w->columns_count++], &schema->fields[i], i,
-                                   &w->settings, w->shared);
+    for (uint32_t leaf = 0; leaf < w->shared->tree.leaf_count; leaf++) {
+        const uint32_t column = w->shared->tree.elements[w->shared->tree.leaves[leaf]].column;
+        if (skip == NULL || !skip[column]) {
+            wr_parquet_column_init(&w->columns[w->columns_count++], schema->fields[column].name,
+                                   leaf, &w->settings, w->shared);
         }
     }
     *writer = w;
@@ -215,6 +242,7 @@ static wr_status put_chunk(struct wr_parquet_writer *w, struct wr_parquet_column
         .dict_bytes = c->dict_page.bytes,
         .bytes = c->dict_page.bytes + c->pages.bytes,
         .uncompressed_bytes = c->uncompressed_bytes,
+        .levels = c->chunk_levels,
         .nulls = c->nulls,
         .bounds = c->bounds,
         .column_index_at = w->column_indexes.bytes,
@@ -261,28 +289,66 @@ static uint64_t expected_rows(const struct wr_parquet_writer *w)
     return rows > w->group_rows ? rows : w->group_rows;
 }
 
+/* Gives one column of the batch to its leaves, *leaves of them from leaf on. */
+static wr_status append_column(struct wr_parquet_writer *w, uint32_t leaf,
+                               const struct wr_batch *batch, const uint32_t *rows, uint32_t count,
+                               uint32_t *leaves, struct wr_error *err)
+{
+    struct wr_parquet_column *c = &w->columns[leaf];
+    *leaves = 1;
+    if (!c->leveled) {
+        wr_dassert(wr_type_equal(batch->columns[c->index].type, c->type));
+        return wr_parquet_column_append(c, &batch->columns[c->index], rows, 0, count, err);
+    }
+    const struct wr_parquet_tree *tree = &w->shared->tree;
+    const struct wr_parquet_element *root = &tree->elements[tree->roots[c->index]];
+    wr_dassert(wr_type_equal(batch->columns[c->index].type, root->type));
+    *leaves = root->leaf_end - root->leaf;
+    return wr_parquet_shred(c, &batch->columns[c->index], rows, count, err);
+}
+
+static void begin_group(struct wr_parquet_writer *w)
+{
+    for (uint32_t i = 0; i < w->columns_count; i++) {
+        wr_parquet_column_begin(&w->columns[i]);
+    }
+}
+
+/* Counts what the open group holds. *levels: of the leaf with the most. */
+static void measure_group(struct wr_parquet_writer *w, uint64_t *levels)
+{
+    *levels = 0;
+    w->group_raw_bytes = 0;
+    for (uint32_t i = 0; i < w->columns_count; i++) {
+        const struct wr_parquet_column *c = &w->columns[i];
+        const uint64_t own = c->chunk_levels + c->page_levels;
+        w->group_raw_bytes += c->chunk_raw_bytes;
+        *levels = own > *levels ? own : *levels;
+    }
+}
+
 static wr_status append(struct wr_parquet_writer *w, const struct wr_batch *batch,
                         const uint32_t *rows, uint32_t count, struct wr_error *err)
 {
     wr_assert(batch->columns_count == w->schema->count);
     const uint64_t expected = expected_rows(w);
-    uint64_t raw_bytes = 0;
+    uint64_t levels;
+    uint32_t leaves;
+    if (w->group_rows == 0) {
+        begin_group(w);
+    }
     for (uint32_t i = 0; i < w->columns_count; i++) {
-        struct wr_parquet_column *c = &w->columns[i];
-        wr_dassert(wr_type_equal(batch->columns[c->index].type, c->type));
-        if (w->group_rows == 0) {
-            wr_parquet_column_begin(c);
-        }
-        c->rows_expected = expected;
+        w->columns[i].rows_expected = expected;
+    }
+    for (uint32_t i = 0; i < w->columns_count; i += leaves) {
         if (rows == NULL && i + 1 < w->columns_count) {
-            wr_parquet_column_prefetch(&batch->columns[c[1].index], 0, count);
+            wr_parquet_column_prefetch(&batch->columns[w->columns[i + 1].index], 0, count);
         }
-        WR_TRY(wr_parquet_column_append(c, &batch->columns[c->index], rows, 0, count, err));
-        raw_bytes += c->chunk_raw_bytes;
+        WR_TRY(append_column(w, i, batch, rows, count, &leaves, err));
     }
     w->group_rows += count;
-    w->group_raw_bytes = raw_bytes;
-    if (w->group_rows >= w->row_group_rows || raw_bytes >= w->row_group_bytes) {
+    measure_group(w, &levels);
+    if (levels >= w->row_group_rows || w->group_raw_bytes >= w->row_group_bytes) {
         return end_group(w, err);
     }
     return WR_OK;
@@ -330,7 +396,7 @@ wr_status wr_parquet_flush_row_group(struct wr_parquet_writer *w, struct wr_erro
 static wr_status put_tail(struct wr_parquet_writer *w, struct wr_error *err)
 {
     struct wr_parquet_file file = {
-        .schema = w->schema,
+        .tree = &w->shared->tree,
         .columns = w->columns,
         .columns_count = w->columns_count,
         .groups = (const void *)w->groups.data,
@@ -378,7 +444,11 @@ void wr_parquet_summarize(const struct wr_parquet_writer *w, struct wr_parquet_s
                                                                  sizeof *summary->columns),
                                             .columns_count = w->columns_count };
     for (uint32_t i = 0; i < w->columns_count; i++) {
-        summary->columns[i].index = w->columns[i].index;
+        const struct wr_parquet_tree *tree = &w->shared->tree;
+        const uint32_t index = w->columns[i].index;
+        summary->columns[i].index = index;
+        summary->columns[i].leaf =
+            w->columns[i].element->leaf - tree->elements[tree->roots[index]].leaf;
         summary->columns[i].kind = w->columns[i].layout.bounds;
         summary->columns[i].width = w->columns[i].layout.width;
     }

@@ -12,6 +12,11 @@
  *   INTERVAL -> STRING in PostgreSQL's text ("1 day 02:03:04"): Parquet's own INTERVAL has no microseconds and
  *   no negative parts, and an INT64 has no months.
  *
+ *   STRUCT, ARRAY, MAP -> groups of leaf columns with definition and repetition levels (parquet_tree.h).
+ *
+ * Limits of pages and row groups that are told in rows count, for leaves of nested columns, levels (elements of lists, NULLs): a
+ * page or group ends behind the row with which one of its leaves reaches it.
+ *
  * Statistics: a chunk or page of floats that holds a NaN has no minimum and maximum, because readers do
  * not agree on the order of NaN; long texts are cut (a maximum rounded up) and marked as inexact.
  *
@@ -39,9 +44,9 @@ struct wr_parquet_pair {
 struct wr_parquet_options {
     int zstd_level;               /* 1 to 22; 0: 1 */
     uint64_t row_group_bytes;     /* raw bytes of a row group's values; 0: 32 MiB */
-    uint32_t row_group_rows;      /* 0: 1,048,576 */
+    uint32_t row_group_rows;      /* of the leaf with the most levels; 0: 1,048,576 */
     uint32_t page_bytes;          /* raw bytes of a page; 0: 256 KiB */
-    uint32_t page_rows;           /* 0: 16,384 */
+    uint32_t page_rows;           /* nested: levels; 0: 16,384 */
     bool no_dictionary;
     bool plain_only;              /* no encodings younger than Parquet 1.0: for very old readers */
     bool timestamp_local;         /* TIMESTAMP (not TIMESTAMPTZ) is written isAdjustedToUTC = false */
@@ -85,18 +90,19 @@ WR_NODISCARD wr_status wr_parquet_flush_row_group(struct wr_parquet_writer *writ
 WR_NODISCARD wr_status wr_parquet_finish(struct wr_parquet_writer *writer, struct wr_error *err);
 void wr_parquet_destroy(struct wr_parquet_writer *writer); /* NULL is fine; finished or not */
 
-/* What a finished file holds: the statistics of its row groups taken together. */
+/* What a finished file holds: the statistics of its row groups taken together, leaf by leaf. */
 struct wr_parquet_column_summary {
-    uint32_t index; /* in the schema */
+    uint32_t index; /* of the column in the schema */
+    uint32_t leaf;  /* number among that column's leaves, in the order of its type; 0: flat, or the first */
     enum wr_bounds_kind kind;
     uint32_t width; /* of WR_BOUNDS_WIDE, for wr_bounds_min and _max */
-    uint64_t nulls;
+    uint64_t nulls; /* also those where what is around is NULL, and empty lists */
     struct wr_bounds bounds; /* of the values that are not NULL; wr_bounds_usable says whether they hold */
 };
 struct wr_parquet_summary {
     uint64_t rows;
     uint64_t bytes; /* of the file */
-    struct wr_parquet_column_summary *columns; /* those that were written, in the schema's order */
+    struct wr_parquet_column_summary *columns; /* leaves that were written, in the schema's order */
     uint32_t columns_count;
 };
 

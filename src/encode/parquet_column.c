@@ -59,20 +59,26 @@ bool wr_parquet_layout_of(struct wr_type type, struct wr_parquet_layout *layout)
     return true;
 }
 
-void wr_parquet_column_init(struct wr_parquet_column *c, const struct wr_field *field,
-                            uint32_t index, const struct wr_parquet_settings *settings,
+void wr_parquet_column_init(struct wr_parquet_column *c, const char *name, uint32_t leaf,
+                            const struct wr_parquet_settings *settings,
                             struct wr_parquet_shared *shared)
 {
+    const struct wr_parquet_tree *tree = &shared->tree;
+    const struct wr_parquet_element *element = &tree->elements[tree->leaves[leaf]];
     *c = (struct wr_parquet_column){
-        .name = field->name,
-        .type = field->type,
-        .required = field->not_null,
-        .index = index,
+        .name = name,
+        .element = element,
+        .type = element->type,
+        .required = element->definition == 0,
+        .leveled = element->parent != tree->leaves[leaf],
+        .index = element->column,
         .settings = settings,
         .shared = shared,
     };
-    wr_assert(wr_parquet_layout_of(field->type, &c->layout));
-    c->validity = wr_calloc(1, WR_BITMAP_BYTES(settings->page_rows));
+    wr_assert(wr_parquet_layout_of(element->type, &c->layout));
+    if (!c->leveled) {
+        c->validity = wr_calloc(1, WR_BITMAP_BYTES(settings->page_rows));
+    }
 }
 
 void wr_parquet_column_release(struct wr_parquet_column *c)
@@ -84,6 +90,10 @@ void wr_parquet_column_release(struct wr_parquet_column *c)
     wr_buf_deinit(&c->indexes);
     wr_buf_deinit(&c->stage);
     wr_buf_deinit(&c->lengths);
+    wr_buf_deinit(&c->definition.raw);
+    wr_buf_deinit(&c->definition.encoded);
+    wr_buf_deinit(&c->repeat.raw);
+    wr_buf_deinit(&c->repeat.encoded);
 }
 
 void wr_parquet_column_deinit(struct wr_parquet_column *c)
@@ -95,7 +105,7 @@ void wr_parquet_column_deinit(struct wr_parquet_column *c)
 
 static struct wr_parquet_learned *learned(const struct wr_parquet_column *c)
 {
-    return &c->shared->learned[c->index];
+    return &c->shared->learned[c->element->leaf];
 }
 
 void wr_parquet_column_begin(struct wr_parquet_column *c)
@@ -111,7 +121,8 @@ void wr_parquet_column_begin(struct wr_parquet_column *c)
     c->dict_checked = false;
     c->dict_pages = 0;
     memset(c->encoding_pages, 0, sizeof c->encoding_pages);
-    c->chunk_rows = c->chunk_values = c->chunk_raw_bytes = c->uncompressed_bytes = c->nulls = 0;
+    c->chunk_rows = c->chunk_levels = c->chunk_values = c->chunk_raw_bytes = 0;
+    c->uncompressed_bytes = c->nulls = 0;
     c->bounds.any = false;
     c->dict_page.bytes = c->pages.bytes = c->infos.bytes = 0;
 }
@@ -120,7 +131,9 @@ uint64_t wr_parquet_column_buffered(const struct wr_parquet_column *c)
 {
     return wr_dict_bytes(&c->dict) + c->dict_page.capacity + c->pages.capacity + c->infos.capacity +
            c->indexes.capacity + c->stage.capacity + c->lengths.capacity +
-           WR_BITMAP_BYTES(c->settings->page_rows);
+           c->definition.raw.capacity + c->definition.encoded.capacity + c->repeat.raw.capacity +
+           c->repeat.encoded.capacity +
+           (c->leveled ? 0 : WR_BITMAP_BYTES(c->settings->page_rows));
 }
 
 /* ---- staging ---- */
@@ -318,7 +331,8 @@ static wr_status flush_page(struct wr_parquet_column *c, bool last, struct wr_er
     look_at_dictionary(c, last && c->infos.bytes == 0);
     WR_TRY_IN(wr_parquet_page_finish(c, err), err, "column \"%s\"", c->name);
     c->chunk_rows += c->page_rows;
-    c->page_rows = c->page_values = 0;
+    c->chunk_levels += c->page_levels;
+    c->page_rows = c->page_levels = c->page_values = 0;
     c->page_raw_bytes = 0;
     c->page_bounds.any = false;
     c->page_has_nulls = false;
@@ -547,9 +561,9 @@ static uint32_t segment_rows(const struct wr_parquet_column *c, const struct wr_
     return n;
 }
 
-static bool page_is_full(const struct wr_parquet_column *c)
+bool wr_parquet_column_is_full(const struct wr_parquet_column *c)
 {
-    return c->page_rows >= c->settings->page_rows || c->page_raw_bytes >= page_limit(c);
+    return c->page_levels >= c->settings->page_rows || c->page_raw_bytes >= page_limit(c);
 }
 
 static uint64_t raw_bytes(const struct wr_parquet_column *c, const void *values, uint32_t count)
@@ -558,6 +572,22 @@ static uint64_t raw_bytes(const struct wr_parquet_column *c, const void *values,
         return (uint64_t)count * c->layout.width;
     }
     return sum_bytes(values, count);
+}
+
+/* count > 0 values without NULLs, as they lie in a batch's column. */
+static void append_dense(struct wr_parquet_column *c, const void *values, uint32_t count)
+{
+    values = c->type.id == WR_TYPE_INTERVAL ? interval_texts(c, values, count)
+                                            : convert(c, values, count);
+    const uint64_t raw = raw_bytes(c, values, count);
+    if (c->layout.stage_bytes != 0) {
+        add_bounds(c, values, count);
+    }
+    append_values(c, values, count);
+    c->page_values += count;
+    c->chunk_values += count;
+    c->page_raw_bytes += raw;
+    c->chunk_raw_bytes += raw;
 }
 
 /* Rows that go into the open page as they are: no limit is passed. */
@@ -585,18 +615,21 @@ static wr_status append_segment(struct wr_parquet_column *c, const struct wr_col
     wr_ensure(valid == count || !c->required, err, WR_CLASS_FATAL,
               "column \"%s\" is NOT NULL but a row holds NULL", c->name);
     c->page_rows += count;
+    c->page_levels += count;
     if (valid > 0) {
-        values = c->type.id == WR_TYPE_INTERVAL ? interval_texts(c, values, valid)
-                                                : convert(c, values, valid);
-        const uint64_t raw = raw_bytes(c, values, valid);
-        if (c->layout.stage_bytes != 0) {
-            add_bounds(c, values, valid);
-        }
-        append_values(c, values, valid);
-        c->page_values += valid;
-        c->chunk_values += valid;
-        c->page_raw_bytes += raw;
-        c->chunk_raw_bytes += raw;
+        append_dense(c, values, valid);
+    }
+    return WR_OK;
+}
+
+/* Ends the page when it is full. */
+static wr_status settle_page(struct wr_parquet_column *c, struct wr_error *err)
+{
+    if (wr_parquet_column_is_full(c)) {
+        return flush_page(c, false, err);
+    }
+    if (!c->dict_checked && c->chunk_values >= DICT_FIRST_LOOK) {
+        look_at_dictionary(c, false);
     }
     return WR_OK;
 }
@@ -621,11 +654,7 @@ wr_status wr_parquet_column_append(struct wr_parquet_column *c, const struct wr_
             wr_parquet_column_prefetch(in, first + n, count - n);
         }
         WR_TRY(append_segment(c, in, rows, rows == NULL ? first : 0, n, err));
-        if (page_is_full(c)) {
-            WR_TRY(flush_page(c, false, err));
-        } else if (!c->dict_checked && c->chunk_values >= DICT_FIRST_LOOK) {
-            look_at_dictionary(c, false);
-        }
+        WR_TRY(settle_page(c, err));
         if (rows != NULL) {
             rows += n;
         } else {
@@ -634,6 +663,40 @@ wr_status wr_parquet_column_append(struct wr_parquet_column *c, const struct wr_
         count -= n;
     }
     return WR_OK;
+}
+
+/* ---- leaves of nested columns ---- */
+
+/* Above this many levels most of them are encoded before the page ends. */
+#define LEVELS_RAW_MAX 65536u
+
+static void append_levels(struct wr_parquet_column *c, struct wr_parquet_levels *levels,
+                          const uint8_t *some, uint32_t count, uint32_t max)
+{
+    if (max > 0) {
+        wr_buf_append(&levels->raw, some, count);
+        if (levels->raw.bytes >= LEVELS_RAW_MAX) {
+            wr_parquet_levels_fold(levels, c->shared->kernels, max, false);
+        }
+    }
+}
+
+void wr_parquet_column_append_run(struct wr_parquet_column *c, struct wr_parquet_run *run)
+{
+    append_levels(c, &c->repeat, run->repeat, run->count, c->element->repeat);
+    append_levels(c, &c->definition, run->definition, run->count, c->element->definition);
+    c->page_levels += run->count;
+    if (run->value_count > 0) {
+        append_dense(c, run->values, run->value_count);
+    }
+    run->count = run->value_count = 0;
+}
+
+wr_status wr_parquet_column_end_rows(struct wr_parquet_column *c, uint32_t rows,
+                                     struct wr_error *err)
+{
+    c->page_rows += rows;
+    return settle_page(c, err);
 }
 
 wr_status wr_parquet_column_end(struct wr_parquet_column *c, struct wr_error *err)

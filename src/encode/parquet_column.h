@@ -1,4 +1,7 @@
-/* parquet_column.h: one column of an open row group: values in, finished pages out.
+/* parquet_column.h: one leaf column of an open row group: values in, finished pages out.
+ *
+ * A flat column takes columns of batches, its definition levels are a bitmap. A leaf of a nested column takes runs of levels and
+ * values (parquet_shred.h makes them); its pages end between rows only.
  *
  * State of a column chunk (begin -> append* -> end -> begin ...):
  *   DICTIONARY  values become indexes of a growing dictionary           [append]
@@ -10,7 +13,7 @@
  * Invariants:
  *   (1) in DICTIONARY indexes holds page_values indexes and stage nothing; in PLAIN stage holds page_values
  *       values and indexes nothing
- *   (2) rows of the open page never exceed page_rows
+ *   (2) rows of the open page never exceed page_rows; levels of a nested leaf's may, by one row and one run
  *   (3) dict_pages == 0 in PLAIN means that the chunk has no dictionary page
  */
 #ifndef WR_ENCODE_PARQUET_COLUMN_H
@@ -21,6 +24,7 @@
 #include "encode/parquet_compress.h"
 #include "encode/parquet_dict.h"
 #include "encode/parquet_encoding.h"
+#include "encode/parquet_tree.h"
 
 enum wr_parquet_physical {
     WR_PARQUET_BOOLEAN = 0,
@@ -52,11 +56,23 @@ struct wr_parquet_learned {
     struct wr_compress_choice value_pages;
 };
 
+/* Levels and values of a nested leaf on their way into the open page. */
+#define WR_PARQUET_RUN 256u
+struct wr_parquet_run {
+    __int128 values[WR_PARQUET_RUN]; /* those that are not NULL, as they lie in a column of the type */
+    uint32_t count;                  /* of levels */
+    uint32_t value_count;
+    uint8_t definition[WR_PARQUET_RUN];
+    uint8_t repeat[WR_PARQUET_RUN];
+};
+
 /* Working memory of one thread, for all its columns and files. */
 struct wr_parquet_shared {
     struct wr_compressor *compressor;
     const struct wr_kernels *kernels;
-    struct wr_parquet_learned *learned; /* one per column of the schema */
+    struct wr_parquet_tree tree;        /* of the schema; empty: it does not fit */
+    struct wr_parquet_learned *learned; /* one per leaf */
+    struct wr_parquet_run *runs;        /* one per leaf of the widest nested column */
     uint32_t columns_count;
     uint32_t group_rows; /* of the last row group that ended: what the next one will be like; 0: not known */
     struct wr_buf raw;   /* a page before compression */
@@ -87,12 +103,20 @@ struct wr_parquet_page {
     struct wr_bounds bounds;
 };
 
+/* Levels of the open page: encoded in parts when there are many, so that a row of millions of values needs little. */
+struct wr_parquet_levels {
+    struct wr_buf raw;     /* a byte each */
+    struct wr_buf encoded; /* hybrid, of those before raw */
+};
+
 struct wr_parquet_column {
-    const char *name;
+    const char *name; /* of the schema's column */
+    const struct wr_parquet_element *element;
     struct wr_type type;
     struct wr_parquet_layout layout;
-    bool required;
-    uint32_t index; /* in the schema */
+    bool required;  /* flat: no NULLs */
+    bool leveled;   /* a leaf of a nested column */
+    uint32_t index; /* of the column in the schema */
     const struct wr_parquet_settings *settings;
     struct wr_parquet_shared *shared;
 
@@ -103,6 +127,7 @@ struct wr_parquet_column {
     uint32_t encoding_pages[WR_PARQUET_ENCODINGS_]; /* data pages by encoding */
     uint64_t rows_expected;   /* of the whole row group; set by the writer */
     uint64_t chunk_rows;
+    uint64_t chunk_levels;    /* of finished pages */
     uint64_t chunk_values;    /* not NULL, finished pages and open one */
     uint64_t chunk_raw_bytes; /* of those values */
     uint64_t uncompressed_bytes; /* headers and raw pages */
@@ -115,19 +140,22 @@ struct wr_parquet_column {
 
     /* the open page */
     uint32_t page_rows;
+    uint32_t page_levels; /* rows, NULLs and empty lists counted; a flat column's are its rows */
     uint32_t page_values;
     uint64_t page_raw_bytes;
     struct wr_bounds page_bounds; /* texts in DICTIONARY: computed when the page ends */
     bool page_has_nulls;          /* validity is in use */
-    uint8_t *validity;            /* settings->page_rows bits */
+    uint8_t *validity;            /* settings->page_rows bits; a nested leaf has none */
+    struct wr_parquet_levels definition; /* of a nested leaf */
+    struct wr_parquet_levels repeat;
     struct wr_buf indexes;        /* uint32_t each */
     struct wr_buf stage;          /* values, or texts one after the other */
     struct wr_buf lengths;        /* of staged texts, uint32_t each */
 };
 
-/* name, settings and shared are borrowed. */
-void wr_parquet_column_init(struct wr_parquet_column *c, const struct wr_field *field,
-                            uint32_t index, const struct wr_parquet_settings *settings,
+/* leaf: number in shared's tree. name, settings and shared are borrowed. */
+void wr_parquet_column_init(struct wr_parquet_column *c, const char *name, uint32_t leaf,
+                            const struct wr_parquet_settings *settings,
                             struct wr_parquet_shared *shared);
 void wr_parquet_column_deinit(struct wr_parquet_column *c); /* accepts a zeroed one */
 
@@ -137,6 +165,11 @@ WR_NODISCARD wr_status wr_parquet_column_append(struct wr_parquet_column *c,
                                                 const struct wr_column *in, const uint32_t *rows,
                                                 uint32_t first, uint32_t count,
                                                 struct wr_error *err);
+/* Of a nested leaf: takes what run holds and empties it; then ends rows, and with them the page when it is full. */
+void wr_parquet_column_append_run(struct wr_parquet_column *c, struct wr_parquet_run *run);
+WR_NODISCARD wr_status wr_parquet_column_end_rows(struct wr_parquet_column *c, uint32_t rows,
+                                                  struct wr_error *err);
+bool wr_parquet_column_is_full(const struct wr_parquet_column *c);
 /* Asks for the first of the rows, as far as append looks at once. */
 void wr_parquet_column_prefetch(const struct wr_column *in, uint32_t first, uint32_t count);
 /* Finishes the open page and the dictionary page. */
@@ -158,7 +191,10 @@ static inline const struct wr_parquet_page *wr_parquet_column_page(const struct 
     return (const struct wr_parquet_page *)(const void *)c->infos.data + i;
 }
 
-/* parquet_page.c: encodes and compresses what the open page holds. */
+/* parquet_page.c: encodes levels, all (they end here) or most of them. */
+void wr_parquet_levels_fold(struct wr_parquet_levels *levels, const struct wr_kernels *k,
+                            uint32_t max, bool all);
+/* Encodes and compresses what the open page holds. */
 WR_NODISCARD wr_status wr_parquet_page_finish(struct wr_parquet_column *c, struct wr_error *err);
 WR_NODISCARD wr_status wr_parquet_page_dictionary(struct wr_parquet_column *c,
                                                   struct wr_error *err);

@@ -4,12 +4,12 @@
 
 #define FORMAT_VERSION    2 /* logical types and the encodings after 1.0 are in use */
 #define CODEC_ZSTD        6
-#define REPETITION_NEEDED 0
-#define REPETITION_MAY    1
 
 enum converted_type {
     CONVERTED_NONE = -1,
     CONVERTED_UTF8 = 0,
+    CONVERTED_MAP = 1,
+    CONVERTED_LIST = 3,
     CONVERTED_DECIMAL = 5,
     CONVERTED_DATE = 6,
     CONVERTED_TIMESTAMP_MICROS = 10,
@@ -23,6 +23,8 @@ enum converted_type {
 /* Field ids of the union LogicalType. */
 enum logical_type {
     LOGICAL_STRING = 1,
+    LOGICAL_MAP = 2,
+    LOGICAL_LIST = 3,
     LOGICAL_DECIMAL = 5,
     LOGICAL_DATE = 6,
     LOGICAL_TIMESTAMP = 8,
@@ -133,21 +135,47 @@ static void logical(struct wr_thrift *t, struct wr_type type, bool utc)
     }
 }
 
-static void schema_column(struct wr_thrift *t, const struct wr_parquet_file *file,
-                          const struct wr_parquet_column *c)
+/* Of a list or map; structs and the groups inside lists and maps have no other type. */
+static void group_type(struct wr_thrift *t, const struct wr_parquet_element *e)
+{
+    const bool map = e->kind == WR_PARQUET_MAP;
+    if (map || e->kind == WR_PARQUET_LIST) {
+        wr_thrift_i32(t, 6, map ? CONVERTED_MAP : CONVERTED_LIST);
+    }
+    if (e->field_id > 0) {
+        wr_thrift_i32(t, 9, (int32_t)e->field_id);
+    }
+    if (map || e->kind == WR_PARQUET_LIST) {
+        wr_thrift_begin_struct(t, 10);
+        logical_empty(t, map ? LOGICAL_MAP : LOGICAL_LIST);
+        wr_thrift_end_struct(t);
+    }
+}
+
+static void schema_group(struct wr_thrift *t, const struct wr_parquet_element *e)
+{
+    wr_thrift_begin_element(t);
+    wr_thrift_i32(t, 3, e->repetition);
+    wr_thrift_text(t, 4, e->name);
+    wr_thrift_i32(t, 5, (int32_t)e->children);
+    group_type(t, e);
+    wr_thrift_end_struct(t);
+}
+
+static void schema_leaf(struct wr_thrift *t, const struct wr_parquet_file *file,
+                        const struct wr_parquet_column *c)
 {
     const bool utc = c->type.id != WR_TYPE_TIMESTAMP || !file->timestamp_local;
     const bool as_text = c->type.id == WR_TYPE_JSON && file->json_as_text;
     const struct wr_type type = as_text ? wr_type_of(WR_TYPE_TEXT) : c->type;
     const enum converted_type converted = converted_of(type, utc);
-    const uint32_t field_id = file->schema->fields[c->index].field_id;
     wr_thrift_begin_element(t);
     wr_thrift_i32(t, 1, c->layout.physical);
     if (c->layout.physical == WR_PARQUET_FIXED_LEN_BYTE_ARRAY) {
         wr_thrift_i32(t, 2, c->layout.width);
     }
-    wr_thrift_i32(t, 3, c->required ? REPETITION_NEEDED : REPETITION_MAY);
-    wr_thrift_text(t, 4, c->name);
+    wr_thrift_i32(t, 3, c->element->repetition);
+    wr_thrift_text(t, 4, c->element->name);
     if (converted != CONVERTED_NONE) {
         wr_thrift_i32(t, 6, converted);
     }
@@ -155,8 +183,8 @@ static void schema_column(struct wr_thrift *t, const struct wr_parquet_file *fil
         wr_thrift_i32(t, 7, c->type.scale);
         wr_thrift_i32(t, 8, c->type.precision);
     }
-    if (field_id > 0) {
-        wr_thrift_i32(t, 9, (int32_t)field_id);
+    if (c->element->field_id > 0) {
+        wr_thrift_i32(t, 9, (int32_t)c->element->field_id);
     }
     if (has_logical(type)) {
         wr_thrift_begin_struct(t, 10);
@@ -166,15 +194,38 @@ static void schema_column(struct wr_thrift *t, const struct wr_parquet_file *fil
     wr_thrift_end_struct(t);
 }
 
+/* The element of the whole column that a leaf belongs to. */
+static const struct wr_parquet_element *root_of(const struct wr_parquet_file *file,
+                                                const struct wr_parquet_column *c)
+{
+    return &file->tree->elements[file->tree->roots[c->index]];
+}
+
 static void schema(struct wr_thrift *t, const struct wr_parquet_file *file)
 {
-    wr_thrift_begin_list(t, 2, WR_THRIFT_STRUCT, file->columns_count + 1);
+    const struct wr_parquet_tree *tree = file->tree;
+    const struct wr_parquet_column *c = file->columns;
+    const struct wr_parquet_column *end = c + file->columns_count;
+    uint32_t roots = 0;
+    uint32_t elements = 0;
+    for (; c < end; c += root_of(file, c)->leaf_end - root_of(file, c)->leaf) {
+        elements += root_of(file, c)->end - tree->roots[c->index];
+        roots++;
+    }
+    wr_thrift_begin_list(t, 2, WR_THRIFT_STRUCT, elements + 1);
     wr_thrift_begin_element(t);
     wr_thrift_text(t, 4, "schema");
-    wr_thrift_i32(t, 5, (int32_t)file->columns_count);
+    wr_thrift_i32(t, 5, (int32_t)roots);
     wr_thrift_end_struct(t);
-    for (uint32_t i = 0; i < file->columns_count; i++) {
-        schema_column(t, file, &file->columns[i]);
+    for (c = file->columns; c < end;) {
+        const uint32_t last = root_of(file, c)->end;
+        for (uint32_t i = tree->roots[c->index]; i < last; i++) {
+            if (tree->elements[i].kind == WR_PARQUET_LEAF) {
+                schema_leaf(t, file, c++);
+            } else {
+                schema_group(t, &tree->elements[i]);
+            }
+        }
     }
 }
 
@@ -215,7 +266,7 @@ static void statistics(struct wr_thrift *t, const struct wr_parquet_column *c,
 static uint32_t encodings_mask(const struct wr_parquet_column *c,
                                const struct wr_parquet_chunk *chunk)
 {
-    uint32_t mask = c->required ? 0 : 1u << WR_PARQUET_RLE;
+    uint32_t mask = c->element->definition == 0 ? 0 : 1u << WR_PARQUET_RLE;
     mask |= chunk->dict_bytes > 0 ? 1u << WR_PARQUET_PLAIN : 0;
     for (uint32_t e = 0; e < WR_PARQUET_ENCODINGS_; e++) {
         mask |= chunk->encoding_pages[e] > 0 ? 1u << e : 0;
@@ -249,9 +300,11 @@ static void encoding_stats(struct wr_thrift *t, const struct wr_parquet_chunk *c
     }
 }
 
-static void column_meta(struct wr_thrift *t, const struct wr_parquet_column *c,
-                        const struct wr_parquet_chunk *chunk, uint64_t rows)
+static void column_meta(struct wr_thrift *t, const struct wr_parquet_file *file,
+                        const struct wr_parquet_column *c, const struct wr_parquet_chunk *chunk)
 {
+    const char *path[WR_PARQUET_DEPTH_MAX];
+    const uint32_t depth = wr_parquet_path(file->tree, file->tree->leaves[c->element->leaf], path);
     const uint32_t mask = encodings_mask(c, chunk);
     wr_thrift_begin_struct(t, 3);
     wr_thrift_i32(t, 1, c->layout.physical);
@@ -261,10 +314,12 @@ static void column_meta(struct wr_thrift *t, const struct wr_parquet_column *c,
             wr_thrift_element_i32(t, e);
         }
     }
-    wr_thrift_begin_list(t, 3, WR_THRIFT_BINARY, 1);
-    wr_thrift_element_binary(t, c->name, strlen(c->name));
+    wr_thrift_begin_list(t, 3, WR_THRIFT_BINARY, depth);
+    for (uint32_t i = 0; i < depth; i++) {
+        wr_thrift_element_binary(t, path[i], strlen(path[i]));
+    }
     wr_thrift_i32(t, 4, CODEC_ZSTD);
-    wr_thrift_i64(t, 5, (int64_t)rows);
+    wr_thrift_i64(t, 5, (int64_t)chunk->levels);
     wr_thrift_i64(t, 6, (int64_t)chunk->uncompressed_bytes);
     wr_thrift_i64(t, 7, (int64_t)chunk->bytes);
     wr_thrift_i64(t, 9, (int64_t)(chunk->offset + chunk->dict_bytes));
@@ -277,12 +332,11 @@ static void column_meta(struct wr_thrift *t, const struct wr_parquet_column *c,
 }
 
 static void column_chunk(struct wr_thrift *t, const struct wr_parquet_file *file,
-                         const struct wr_parquet_column *c, const struct wr_parquet_chunk *chunk,
-                         uint64_t rows)
+                         const struct wr_parquet_column *c, const struct wr_parquet_chunk *chunk)
 {
     wr_thrift_begin_element(t);
     wr_thrift_i64(t, 2, 0); /* file_offset: deprecated, zero since 2.10 */
-    column_meta(t, c, chunk, rows);
+    column_meta(t, file, c, chunk);
     wr_thrift_i64(t, 4, (int64_t)(file->offset_indexes_offset + chunk->offset_index_at));
     wr_thrift_i32(t, 5, (int32_t)chunk->offset_index_bytes);
     if (chunk->column_index_bytes > 0) {
@@ -299,7 +353,7 @@ static void row_group(struct wr_thrift *t, const struct wr_parquet_file *file, u
     wr_thrift_begin_element(t);
     wr_thrift_begin_list(t, 1, WR_THRIFT_STRUCT, file->columns_count);
     for (uint32_t i = 0; i < file->columns_count; i++) {
-        column_chunk(t, file, &file->columns[i], &chunks[i], group->rows);
+        column_chunk(t, file, &file->columns[i], &chunks[i]);
     }
     wr_thrift_i64(t, 2, (int64_t)group->uncompressed_bytes);
     wr_thrift_i64(t, 3, (int64_t)group->rows);

@@ -11,6 +11,7 @@ struct wr_parquet_chunk {
     uint64_t dict_bytes; /* of the dictionary page; 0: none */
     uint64_t bytes;
     uint64_t uncompressed_bytes;
+    uint64_t levels; /* rows of flat columns */
     uint64_t nulls;
     struct wr_bounds bounds;
     uint32_t encoding_pages[WR_PARQUET_ENCODINGS_];
@@ -28,8 +29,8 @@ struct wr_parquet_group {
 };
 
 struct wr_parquet_file {
-    const struct wr_schema *schema;
-    const struct wr_parquet_column *columns;
+    const struct wr_parquet_tree *tree;
+    const struct wr_parquet_column *columns; /* leaves; all of a column or none */
     uint32_t columns_count;
     const struct wr_parquet_group *groups;
     uint32_t groups_count;

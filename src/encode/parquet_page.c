@@ -19,7 +19,7 @@
 
 static struct wr_parquet_learned *learned(const struct wr_parquet_column *c)
 {
-    return &c->shared->learned[c->index];
+    return &c->shared->learned[c->element->leaf];
 }
 
 /* ---- bounds of texts ---- */
@@ -261,8 +261,48 @@ static wr_status choose_encoding(struct wr_parquet_column *c, enum wr_parquet_en
 
 /* ---- the page ---- */
 
+/* The hybrid's runs may end anywhere that is a multiple of 32 values from the start. */
+#define FOLD_LEVELS 4096u
+
+void wr_parquet_levels_fold(struct wr_parquet_levels *levels, const struct wr_kernels *k,
+                            uint32_t max, bool all)
+{
+    const uint32_t width = 32 - (uint32_t)__builtin_clz(max);
+    const uint8_t *raw = (const uint8_t *)levels->raw.data;
+    uint32_t some[FOLD_LEVELS];
+    size_t done = 0;
+    while (levels->raw.bytes - done >= (all ? 1 : FOLD_LEVELS)) {
+        const size_t left = levels->raw.bytes - done;
+        const uint32_t n = left < FOLD_LEVELS ? (uint32_t)left : FOLD_LEVELS;
+        for (uint32_t i = 0; i < n; i++) {
+            some[i] = raw[done + i];
+        }
+        wr_hybrid_append(&levels->encoded, k, some, n, width);
+        done += n;
+    }
+    memmove(levels->raw.data, levels->raw.data + done, levels->raw.bytes - done);
+    levels->raw.bytes -= done;
+}
+
+static void append_folded(struct wr_parquet_column *c, struct wr_parquet_levels *levels,
+                          uint32_t max, struct wr_buf *raw)
+{
+    if (max > 0) {
+        wr_parquet_levels_fold(levels, c->shared->kernels, max, true);
+        const uint32_t bytes = (uint32_t)levels->encoded.bytes;
+        wr_buf_append(raw, &bytes, sizeof bytes);
+        wr_buf_append(raw, levels->encoded.data, levels->encoded.bytes);
+        levels->encoded.bytes = 0;
+    }
+}
+
 static void append_levels(struct wr_parquet_column *c, struct wr_buf *raw)
 {
+    if (c->leveled) {
+        append_folded(c, &c->repeat, c->element->repeat, raw);
+        append_folded(c, &c->definition, c->element->definition, raw);
+        return;
+    }
     if (c->required) {
         return;
     }
@@ -330,7 +370,7 @@ static void note_page(struct wr_parquet_column *c, uint64_t offset)
         .offset = offset,
         .bytes = (uint32_t)(c->pages.bytes - offset),
         .rows = c->page_rows,
-        .nulls = c->page_rows - c->page_values,
+        .nulls = c->page_levels - c->page_values,
         .bounds = c->page_bounds,
     };
     wr_buf_append(&c->infos, &page, sizeof page);
@@ -361,7 +401,7 @@ wr_status wr_parquet_page_finish(struct wr_parquet_column *c, struct wr_error *e
         choice = &known->value_pages;
     }
     const uint64_t offset = c->pages.bytes;
-    WR_TRY(emit(c, &c->pages, PAGE_TYPE_DATA, c->page_rows, encoding, choice, err));
+    WR_TRY(emit(c, &c->pages, PAGE_TYPE_DATA, c->page_levels, encoding, choice, err));
     c->encoding_pages[encoding]++;
     note_page(c, offset);
     return WR_OK;
