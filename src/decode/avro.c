@@ -53,6 +53,7 @@ struct avro_decoder {
     uint32_t known_capacity;
     uint32_t last; /* the one used last */
     struct wr_buf inflated;
+    struct wr_nested_writer writer;
     void **values; /* of the batch at hand, per column of schema */
 };
 
@@ -337,6 +338,7 @@ void wr_avro_destroy(struct wr_decoder *decoder)
     wr_avro_schema_destroy(d->reader);
     wr_registry_close(d->registry);
     wr_buf_deinit(&d->inflated);
+    wr_nested_writer_deinit(&d->writer);
     wr_arena_deinit(&d->arena);
     free(d);
 }
@@ -394,7 +396,7 @@ void wr_avro_decode(struct wr_decoder *decoder, const struct wr_records *records
                     struct wr_batch *batch, struct wr_faults *faults)
 {
     struct avro_decoder *d = (struct avro_decoder *)decoder;
-    struct wr_avro_run run = { .batch = batch, .values = d->values };
+    struct wr_avro_run run = { .batch = batch, .values = d->values, .writer = &d->writer };
     wr_assert(batch->columns_count == d->schema->count && records->count <= WR_BATCH_ROWS_MAX);
     for (uint32_t c = 0; c < batch->columns_count; c++) {
         d->values[c] = batch->columns[c].values;

@@ -15,7 +15,7 @@
  *   dates, timestamps, decimals by their logical type; plain integers for TIMESTAMP in timestamp_unit
  *   string, enum                TEXT, or any type that can be read from text
  *   bytes, fixed                BYTEA; BYTEA's bytes for TEXT must be UTF-8
- *   record, array, map          JSON or TEXT: as JSON text
+ *   record, array, map          STRUCT, ARRAY, MAP, resolved as the record itself is; JSON or TEXT: as JSON text
  *
  * A schema id that is not known is fetched by the registry's client while the records wait (needs); what the registry
  * does not have, or a schema whose records cannot become rows, makes each of its records a fault with the reason.
@@ -38,6 +38,10 @@ void wr_avro_destroy(struct wr_decoder *decoder);
 /* See decoder.h; in avro_columns.c. */
 wr_status wr_avro_columns(const struct wr_options *options, struct wr_arena *arena,
                           struct wr_schema *columns, struct wr_error *err);
+
+/* The columns of that schema: for tests. */
+WR_NODISCARD wr_status wr_avro_columns_for(struct wr_slice schema, struct wr_arena *arena,
+                                           struct wr_schema *columns, struct wr_error *err);
 
 /* A decoder of records with that schema alone, without options: for tests and fuzzing. */
 WR_NODISCARD wr_status wr_avro_create_for(struct wr_decoder **decoder,

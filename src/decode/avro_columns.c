@@ -1,4 +1,5 @@
 /* avro_columns.c: what CREATE SOURCE learns from an Avro schema: its columns, or whether it can fill those declared. */
+#include "base/heap.h"
 #include "base/limits.h"
 #include "decode/avro.h"
 #include "decode/avro_internal.h"
@@ -6,16 +7,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Records within records become columns of their own (`a.b`) down to here, then one JSON column. */
-#define FLATTEN_MAX 8u
-
-struct deriver {
-    struct wr_arena *arena;
-    struct wr_field *fields;
-    uint32_t count;
-    const char *path[FLATTEN_MAX + 1];
-    const struct wr_avro_node *open[FLATTEN_MAX + 1]; /* records on the way: one in itself stays JSON */
-    uint32_t depth;
+/* Records on the way to a type, from the outermost: one in itself becomes JSON. */
+struct nesting {
+    const struct wr_avro_node *open[WR_NESTED_DEPTH_MAX];
+    uint32_t depth; /* of nested types, also arrays and maps */
 };
 
 /* ---- schemas that options name ---- */
@@ -120,8 +115,7 @@ void wr_avro_compile_failed(const char *field, const char *where, struct wr_erro
 
 /* ---- columns out of a schema ---- */
 
-/* The type of a column that is declared by nobody. */
-static struct wr_type column_type(const struct wr_avro_node *node)
+static struct wr_type scalar_type(const struct wr_avro_node *node)
 {
     struct wr_type type = wr_avro_natural(node);
     if (node->kind == WR_AVRO_INT && node->logical == WR_AVRO_PLAIN) {
@@ -134,71 +128,103 @@ static struct wr_type column_type(const struct wr_avro_node *node)
     return type;
 }
 
-static bool is_open(const struct deriver *d, const struct wr_avro_node *record)
+static bool is_open(const struct nesting *n, const struct wr_avro_node *record)
 {
-    for (uint32_t i = 0; i < d->depth; i++) {
-        if (d->open[i] == record) {
+    for (uint32_t i = 0; i < n->depth; i++) {
+        if (n->open[i] == record) {
             return true;
         }
     }
     return false;
 }
 
-static wr_status add_column(struct deriver *d, const struct wr_avro_node *node, struct wr_error *err)
+static wr_status type_of(struct nesting *n, const struct wr_avro_node *node, struct wr_type *type,
+                         struct wr_error *err);
+
+static wr_status record_type(struct nesting *n, const struct wr_avro_node *record,
+                             struct wr_type *type, struct wr_error *err)
 {
-    wr_ensure(d->count < WR_COLUMNS_MAX, err, WR_CLASS_USER,
-              "the schema has more than %u fields: declare the columns that are used",
-              WR_COLUMNS_MAX);
-    struct wr_buf name = { 0 };
-    const char **path = WR_ARENA_ARRAY(d->arena, const char *, d->depth);
-    for (uint32_t i = 0; i < d->depth; i++) {
-        path[i] = d->path[i];
-        wr_buf_printf(&name, "%s%s", i > 0 ? "." : "", path[i]);
+    struct wr_nested_field *fields = wr_calloc(record->count, sizeof *fields);
+    wr_status status = WR_OK;
+    for (uint32_t i = 0; i < record->count && status == WR_OK; i++) {
+        fields[i].name = record->fields[i].name;
+        status = type_of(n, record->fields[i].type, &fields[i].type, err);
     }
-    d->fields[d->count] = (struct wr_field){ .name = wr_arena_strdup(d->arena, wr_buf_cstr(&name)),
-                                             .path = path,
-                                             .path_count = d->depth,
-                                             .type = column_type(node),
-                                             .declared = d->count,
-                                             .field_id = d->count + 1 };
-    d->count++;
-    wr_buf_deinit(&name);
-    return WR_OK;
+    if (status == WR_OK) {
+        status = wr_nested_struct(fields, record->count, type, err);
+    }
+    free(fields);
+    return status;
 }
 
-static wr_status add_fields(struct deriver *d, const struct wr_avro_node *record,
-                            struct wr_error *err)
+/* The type of a column, or of a part of one, that is declared by nobody: what no type can say is JSON. */
+static wr_status type_of(struct nesting *n, const struct wr_avro_node *node, struct wr_type *type,
+                         struct wr_error *err)
 {
-    d->open[d->depth++] = record;
-    for (uint32_t i = 0; i < record->count; i++) {
-        uint32_t null_index;
-        const struct wr_avro_node *node = record->fields[i].type;
-        const struct wr_avro_node *inner = wr_avro_optional(node, &null_index);
-        node = inner != NULL ? inner : node;
-        d->path[d->depth - 1] = wr_arena_strdup(d->arena, record->fields[i].name);
-        if (node->kind == WR_AVRO_RECORD && d->depth < FLATTEN_MAX && !is_open(d, node) &&
-            node->count > 0) {
-            WR_TRY(add_fields(d, node, err));
-        } else {
-            WR_TRY(add_column(d, node, err));
-        }
+    uint32_t null_index;
+    const struct wr_avro_node *inner = wr_avro_optional(node, &null_index);
+    node = inner != NULL ? inner : node;
+    *type = scalar_type(node);
+    const bool record = node->kind == WR_AVRO_RECORD && node->count > 0 &&
+                        node->count <= WR_NESTED_FIELDS_MAX && !is_open(n, node);
+    if ((!record && node->kind != WR_AVRO_ARRAY && node->kind != WR_AVRO_MAP) ||
+        n->depth == WR_NESTED_DEPTH_MAX) {
+        return WR_OK;
     }
-    d->depth--;
+    n->open[n->depth++] = node;
+    wr_status status = record ? record_type(n, node, type, err)
+                              : type_of(n, node->types[0], type, err);
+    if (status == WR_OK && node->kind == WR_AVRO_ARRAY) {
+        status = wr_nested_array(*type, type, err);
+    } else if (status == WR_OK && node->kind == WR_AVRO_MAP) {
+        status = wr_nested_map(wr_type_of(WR_TYPE_TEXT), *type, type, err);
+    }
+    n->depth--;
+    return status;
+}
+
+static wr_status set_column(struct wr_field *field, const struct wr_avro_field *from,
+                            uint32_t index, struct wr_arena *arena, struct wr_error *err)
+{
+    struct nesting n = { 0 };
+    const char **path = WR_ARENA_ARRAY(arena, const char *, 1);
+    path[0] = wr_arena_strdup(arena, from->name);
+    *field = (struct wr_field){ .name = path[0],
+                                .path = path,
+                                .path_count = 1,
+                                .declared = index,
+                                .field_id = index + 1 };
+    WR_TRY_IN(type_of(&n, from->type, &field->type, err), err, "field \"%.60s\"", from->name);
     return WR_OK;
 }
 
 static wr_status derive(const struct wr_avro_schema *schema, struct wr_arena *arena,
                         struct wr_schema *columns, struct wr_error *err)
 {
-    struct deriver d = { .arena = arena };
-    wr_ensure(schema->root->kind == WR_AVRO_RECORD, err, WR_CLASS_USER,
+    const struct wr_avro_node *root = schema->root;
+    wr_ensure(root->kind == WR_AVRO_RECORD, err, WR_CLASS_USER,
               "columns can be taken from a schema of one record only: declare them");
-    d.fields = WR_ARENA_ARRAY(arena, struct wr_field, WR_COLUMNS_MAX);
-    WR_TRY(add_fields(&d, schema->root, err));
-    wr_ensure(d.count > 0, err, WR_CLASS_USER, "the schema's record has no fields");
-    columns->fields = d.fields;
-    columns->count = d.count;
+    wr_ensure(root->count > 0, err, WR_CLASS_USER, "the schema's record has no fields");
+    wr_ensure(root->count <= WR_COLUMNS_MAX, err, WR_CLASS_USER,
+              "the schema has more than %u fields: declare the columns that are used",
+              WR_COLUMNS_MAX);
+    struct wr_field *fields = WR_ARENA_ARRAY(arena, struct wr_field, root->count);
+    for (uint32_t i = 0; i < root->count; i++) {
+        WR_TRY(set_column(&fields[i], &root->fields[i], i, arena, err));
+    }
+    columns->fields = fields;
+    columns->count = root->count;
     return WR_OK;
+}
+
+wr_status wr_avro_columns_for(struct wr_slice text, struct wr_arena *arena,
+                              struct wr_schema *columns, struct wr_error *err)
+{
+    struct wr_avro_schema *schema = NULL;
+    WR_TRY(wr_avro_schema_parse(&schema, &text, 1, err));
+    const wr_status status = derive(schema, arena, columns, err);
+    wr_avro_schema_destroy(schema);
+    return status;
 }
 
 /* ---- for the binder ---- */

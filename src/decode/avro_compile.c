@@ -1,16 +1,10 @@
 /* avro_compile.c: schemas and columns to a program's steps; see avro_program.h. */
 #include "base/heap.h"
-#include "decode/avro_step.h"
+#include "decode/avro_nest.h"
 #include <stdio.h>
 
 /* A program longer than this comes from a schema made to hurt: unions of records, each with all columns. */
 #define STEPS_MAX (1u << 20)
-
-struct compiler {
-    struct wr_avro_program *program;
-    const char **field;
-    struct wr_error *err;
-};
 
 /* Some columns, all of whose paths lead through the node at hand. */
 struct wants {
@@ -19,10 +13,10 @@ struct wants {
     uint32_t depth; /* segments that lie behind */
 };
 
-static wr_status compile_node(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_node(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                               const struct wr_avro_node *reader, const struct wants *wants);
 
-static struct wr_avro_step *emit(struct compiler *c, enum wr_avro_op op, const struct wr_avro_column *column)
+static struct wr_avro_step *emit(struct wr_avro_compiler *c, enum wr_avro_op op, const struct wr_avro_column *column)
 {
     struct wr_avro_program *p = c->program;
     if (p->step_count == p->step_capacity) {
@@ -41,7 +35,7 @@ static struct wr_avro_step *emit(struct compiler *c, enum wr_avro_op op, const s
     return step;
 }
 
-static wr_status refuse(struct compiler *c, const struct wr_avro_column *column,
+static wr_status refuse(struct wr_avro_compiler *c, const struct wr_avro_column *column,
                         const struct wr_avro_node *node, const char *why)
 {
     char name[32];
@@ -61,8 +55,9 @@ static bool is_whole(const struct wr_avro_node *node)
 }
 
 /* The writer's scalar with the reader's meaning, where the writer gave it none. */
-static const struct wr_avro_node *with_meaning(struct compiler *c, const struct wr_avro_node *writer,
-                                               const struct wr_avro_node *reader)
+const struct wr_avro_node *wr_avro_with_meaning(struct wr_avro_compiler *c,
+                                                const struct wr_avro_node *writer,
+                                                const struct wr_avro_node *reader)
 {
     if (reader == NULL || writer->logical != WR_AVRO_PLAIN || reader->logical == WR_AVRO_PLAIN ||
         (writer->kind != reader->kind && !(is_whole(writer) && reader->kind == WR_AVRO_LONG)) ||
@@ -78,8 +73,9 @@ static const struct wr_avro_node *with_meaning(struct compiler *c, const struct 
 }
 
 /* The symbols as texts; one that the reader does not know becomes the reader's default, where it has one. */
-static const struct wr_view *symbol_views(struct compiler *c, const struct wr_avro_node *writer,
-                                          const struct wr_avro_node *reader)
+const struct wr_view *wr_avro_symbol_views(struct wr_avro_compiler *c,
+                                           const struct wr_avro_node *writer,
+                                           const struct wr_avro_node *reader)
 {
     struct wr_view *views = WR_ARENA_ARRAY(&c->program->arena, struct wr_view, writer->count);
     for (uint32_t i = 0; i < writer->count; i++) {
@@ -96,7 +92,7 @@ static const struct wr_view *symbol_views(struct compiler *c, const struct wr_av
     return views;
 }
 
-static int64_t scaled_by(const struct wr_avro_node *node, uint32_t unit_digits)
+int64_t wr_avro_scaled_by(const struct wr_avro_node *node, uint32_t unit_digits)
 {
     static const int64_t units[] = { 1000000, 1000, 1, 0 };
     switch (node->logical) {
@@ -113,8 +109,12 @@ static int64_t scaled_by(const struct wr_avro_node *node, uint32_t unit_digits)
     }
 }
 
-static enum wr_avro_op leaf_op(const struct wr_avro_node *node, struct wr_type type, uint32_t unit_digits)
+enum wr_avro_op wr_avro_leaf_op(const struct wr_avro_node *node, struct wr_type type,
+                                uint32_t unit_digits)
 {
+    if (wr_type_is_nested(type)) {
+        return OP_NESTED;
+    }
     switch (node->kind) {
     case WR_AVRO_INT:
     case WR_AVRO_LONG:
@@ -124,7 +124,7 @@ static enum wr_avro_op leaf_op(const struct wr_avro_node *node, struct wr_type t
         if (type.id == WR_TYPE_INT32 || (type.id == WR_TYPE_DATE && node->logical == WR_AVRO_DATE)) {
             return OP_INT32;
         }
-        return wr_type_is_timestamp(type) && scaled_by(node, unit_digits) != 0 ? OP_SCALED : OP_VALUE;
+        return wr_type_is_timestamp(type) && wr_avro_scaled_by(node, unit_digits) != 0 ? OP_SCALED : OP_VALUE;
     case WR_AVRO_FLOAT:
         return type.id == WR_TYPE_FLOAT32   ? OP_FLOAT32
                : type.id == WR_TYPE_FLOAT64 ? OP_WIDEN
@@ -151,28 +151,44 @@ static enum wr_avro_op leaf_op(const struct wr_avro_node *node, struct wr_type t
     }
 }
 
-static wr_status emit_leaf(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status emit_nested(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
+                             const struct wr_avro_node *reader,
+                             const struct wr_avro_column *column)
+{
+    const struct wr_avro_nest *nest = wr_avro_nest_compile(c, writer, reader, column->type);
+    if (nest == NULL) {
+        *c->field = column->dotted;
+        return WR_FAIL;
+    }
+    emit(c, OP_NESTED, column)->nest = nest;
+    return WR_OK;
+}
+
+static wr_status emit_leaf(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                            const struct wr_avro_node *reader, const struct wr_avro_column *column)
 {
     const uint32_t unit_digits = c->program->unit_digits;
-    const struct wr_avro_node *node = with_meaning(c, writer, reader);
+    const struct wr_avro_node *node = wr_avro_with_meaning(c, writer, reader);
+    if (wr_type_is_nested(column->type)) {
+        return emit_nested(c, writer, reader, column);
+    }
     if (!wr_avro_converts(node, column->type)) {
         return refuse(c, column, node, NULL);
     }
-    const enum wr_avro_op op = leaf_op(node, column->type, unit_digits);
+    const enum wr_avro_op op = wr_avro_leaf_op(node, column->type, unit_digits);
     struct wr_avro_step *step = emit(c, op, column);
     if (op == OP_VALUE || op == OP_JSON) {
         step->node = node;
     } else if (op == OP_SCALED) {
-        step->factor = scaled_by(node, unit_digits);
+        step->factor = wr_avro_scaled_by(node, unit_digits);
     } else if (op == OP_ENUM) {
-        step->symbols = symbol_views(c, node, reader);
+        step->symbols = wr_avro_symbol_views(c, node, reader);
         step->count = node->count;
     }
     return WR_OK;
 }
 
-static void emit_skip(struct compiler *c, const struct wr_avro_node *node)
+static void emit_skip(struct wr_avro_compiler *c, const struct wr_avro_node *node)
 {
     static const uint8_t sizes[] = { [WR_AVRO_BOOLEAN] = 1, [WR_AVRO_FLOAT] = 4, [WR_AVRO_DOUBLE] = 8 };
     uint64_t bytes = 0;
@@ -202,15 +218,15 @@ static void emit_skip(struct compiler *c, const struct wr_avro_node *node)
     emit(c, OP_SKIP_COUNT, NULL)->bytes = bytes;
 }
 
-static void emit_null(struct compiler *c, const struct wr_avro_column *column)
+static void emit_null(struct wr_avro_compiler *c, const struct wr_avro_column *column)
 {
     emit(c, OP_NULL, column);
 }
 
 /* ---- unions ---- */
 
-static const struct wr_avro_node *reader_branch(const struct wr_avro_node *reader,
-                                                const struct wr_avro_node *writer)
+const struct wr_avro_node *wr_avro_reader_branch(const struct wr_avro_node *reader,
+                                                 const struct wr_avro_node *writer)
 {
     if (reader == NULL || reader->kind != WR_AVRO_UNION) {
         return reader;
@@ -242,7 +258,7 @@ static uint32_t reserve_jumps(struct wr_avro_program *p, uint32_t count)
     return first;
 }
 
-static wr_status compile_branch(struct compiler *c, const struct wr_avro_node *branch,
+static wr_status compile_branch(struct wr_avro_compiler *c, const struct wr_avro_node *branch,
                                 const struct wr_avro_node *reader, const struct wants *wants,
                                 bool *taken)
 {
@@ -253,7 +269,7 @@ static wr_status compile_branch(struct compiler *c, const struct wr_avro_node *b
         }
         return WR_OK;
     }
-    if (compile_node(c, branch, reader_branch(reader, branch), wants) == WR_OK) {
+    if (compile_node(c, branch, wr_avro_reader_branch(reader, branch), wants) == WR_OK) {
         *taken = true;
         return WR_OK;
     }
@@ -268,7 +284,7 @@ static wr_status compile_branch(struct compiler *c, const struct wr_avro_node *b
     return WR_OK;
 }
 
-static wr_status compile_union(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_union(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                                const struct wr_avro_node *reader, const struct wants *wants)
 {
     struct wr_avro_program *p = c->program;
@@ -294,7 +310,7 @@ static wr_status compile_union(struct compiler *c, const struct wr_avro_node *wr
 }
 
 /* A value or null, into one column or none: one step. */
-static bool compile_optional(struct compiler *c, const struct wr_avro_node *writer,
+static bool compile_optional(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                              const struct wr_avro_node *reader, const struct wants *wants,
                              wr_status *status)
 {
@@ -309,7 +325,7 @@ static bool compile_optional(struct compiler *c, const struct wr_avro_node *writ
     if (wants->count == 0) {
         emit_skip(c, inner);
     } else {
-        *status = emit_leaf(c, inner, reader_branch(reader, inner), wants->items[0]);
+        *status = emit_leaf(c, inner, wr_avro_reader_branch(reader, inner), wants->items[0]);
     }
     if (*status == WR_OK) {
         c->program->steps[begun].null_index = (uint8_t)null_index;
@@ -320,7 +336,7 @@ static bool compile_optional(struct compiler *c, const struct wr_avro_node *writ
 /* ---- records ---- */
 
 /* What a column gets that the writer does not have. reader: the node that the path has come to. */
-static wr_status emit_missing(struct compiler *c, const struct wr_avro_node *reader,
+static wr_status emit_missing(struct wr_avro_compiler *c, const struct wr_avro_node *reader,
                               const struct wr_avro_column *column, uint32_t depth)
 {
     const json_t *json = NULL;
@@ -354,7 +370,7 @@ static wr_status emit_missing(struct compiler *c, const struct wr_avro_node *rea
 }
 
 /* The columns that end at this node: all but the last go back for the next. */
-static wr_status compile_ends(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_ends(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                               const struct wr_avro_node *reader, const struct wants *wants,
                               uint32_t ends, bool more)
 {
@@ -374,7 +390,7 @@ static wr_status compile_ends(struct compiler *c, const struct wr_avro_node *wri
     return WR_OK;
 }
 
-static const struct wr_avro_node *record_of(const struct wr_avro_node *reader)
+const struct wr_avro_node *wr_avro_record_of(const struct wr_avro_node *reader)
 {
     uint32_t null_index;
     const struct wr_avro_node *inner = reader != NULL ? wr_avro_optional(reader, &null_index) : NULL;
@@ -382,12 +398,12 @@ static const struct wr_avro_node *record_of(const struct wr_avro_node *reader)
     return reader != NULL && reader->kind == WR_AVRO_RECORD ? reader : NULL;
 }
 
-static wr_status compile_fields(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_fields(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                                 const struct wr_avro_node *reader, const struct wants *wants)
 {
     const struct wr_avro_field **where = wr_calloc(wants->count + 1, sizeof(*where));
     const struct wr_avro_column **some = wr_calloc(wants->count + 1, sizeof(*some));
-    const struct wr_avro_node *record = record_of(reader);
+    const struct wr_avro_node *record = wr_avro_record_of(reader);
     wr_status status = WR_OK;
     for (uint32_t i = 0; i < wants->count; i++) {
         const char *name = wants->items[i]->path[wants->depth];
@@ -439,7 +455,7 @@ static uint32_t same_key(const struct wants *wants, uint32_t first, struct wants
     return group->count;
 }
 
-static wr_status compile_key(struct compiler *c, const struct wr_avro_node *values,
+static wr_status compile_key(struct wr_avro_compiler *c, const struct wr_avro_node *values,
                              const struct wants *group, struct wr_avro_map_key *key)
 {
     key->name = wr_slice_of(group->items[0]->path[group->depth - 1]);
@@ -455,7 +471,7 @@ static wr_status compile_key(struct compiler *c, const struct wr_avro_node *valu
 }
 
 /* A path through a map: its segment is a key. */
-static wr_status compile_map(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_map(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                              const struct wants *wants)
 {
     struct wr_avro_program *p = c->program;
@@ -476,7 +492,7 @@ static wr_status compile_map(struct compiler *c, const struct wr_avro_node *writ
     return status;
 }
 
-static wr_status compile_record(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_record(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                                 const struct wr_avro_node *reader, const struct wants *wants,
                                 uint32_t ends)
 {
@@ -495,7 +511,7 @@ static wr_status compile_record(struct compiler *c, const struct wr_avro_node *w
     return status;
 }
 
-static wr_status compile_node(struct compiler *c, const struct wr_avro_node *writer,
+static wr_status compile_node(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                               const struct wr_avro_node *reader, const struct wants *wants)
 {
     wr_status status;
@@ -542,7 +558,7 @@ wr_status wr_avro_compile(struct wr_avro_program **program, const struct wr_avro
     wr_arena_init(&p->arena, 0);
     p->unit_digits = unit_digits;
     *field = NULL;
-    struct compiler c = { .program = p, .field = field, .err = err != NULL ? err : &own };
+    struct wr_avro_compiler c = { .program = p, .field = field, .err = err != NULL ? err : &own };
     struct wants wants = { wr_calloc(count + 1, sizeof(*wants.items)), count, 0 };
     for (uint32_t i = 0; i < count; i++) {
         wants.items[i] = &columns[i];

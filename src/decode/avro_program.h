@@ -6,6 +6,7 @@
  *
  * A step reads one value of the writer, or steps over it, or governs which step comes next:
  *   leaf       one value into one column; one that is optional (a union with null) reads its union's index first
+ *   nested     a value into a STRUCT, ARRAY or MAP column: a tree of its own (avro_nest.h)
  *   skip       what nobody asked for
  *   union      index -> first step of that branch; each branch ends with a jump behind the last
  *   map        the steps of the keys that columns ask for; over the other entries
@@ -20,6 +21,7 @@
 #define WR_DECODE_AVRO_PROGRAM_H
 
 #include "batch/batch.h"
+#include "batch/nested.h"
 #include "decode/avro_schema.h"
 
 /* A column that a program fills. */
@@ -48,7 +50,9 @@ void wr_avro_program_destroy(struct wr_avro_program *program); /* NULL is fine *
 struct wr_avro_run {
     struct wr_batch *batch;
     void **values; /* of the batch's columns */
-    const char *field; /* dotted path of the column at fault; NULL: the record */
+    struct wr_nested_writer *writer; /* for nested values */
+    const char *field; /* dotted path of the column at fault, or path; NULL: the record */
+    char path[120];    /* within a nested value */
     char message[160];
 };
 

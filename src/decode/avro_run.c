@@ -1,5 +1,5 @@
 /* avro_run.c: the machine that carries out a program's steps; see avro_program.h. */
-#include "decode/avro_step.h"
+#include "decode/avro_nest.h"
 #include <stdio.h>
 
 /* Without it the cursor goes to memory and back around each call: half of a record's time. */
@@ -29,14 +29,19 @@ __attribute__((cold, noinline)) static bool stumbled(struct machine *m, const st
     return false;
 }
 
-__attribute__((cold, noinline)) static bool misfit(struct machine *m, const struct wr_avro_step *step,
-                                                   const char *shown)
+__attribute__((cold, noinline)) static bool misfit_as(struct machine *m, struct wr_type wanted,
+                                                      const char *shown)
 {
     char name[32];
-    m->run->field = step->dotted;
     snprintf(m->run->message, sizeof m->run->message, "%s is not a valid %s", shown,
-             wr_type_name(step->type, name, sizeof name));
+             wr_type_name(wanted, name, sizeof name));
     return false;
+}
+
+static bool misfit(struct machine *m, const struct wr_avro_step *step, const char *shown)
+{
+    m->run->field = step->dotted;
+    return misfit_as(m, step->type, shown);
 }
 
 INLINE void *slot(struct machine *m, const struct wr_avro_step *step)
@@ -122,6 +127,28 @@ __attribute__((noinline)) static bool run_json(struct machine *m, const struct w
     }
     wr_buf_deinit(&buf);
     return made || stumbled(m, step);
+}
+
+__attribute__((noinline)) static bool run_nested(struct machine *m, const struct wr_avro_step *step,
+                                                 uint32_t unit_digits)
+{
+    struct wr_avro_nest_run run = { .c = &m->c,
+                                    .writer = m->run->writer,
+                                    .arena = &m->run->batch->arena,
+                                    .unit_digits = unit_digits };
+    if (wr_avro_nest_run(step->nest, &run, slot(m, step))) {
+        return true;
+    }
+    wr_nested_path_text(&run.path, step->dotted, m->run->path, sizeof m->run->path);
+    if (run.refused != NULL) {
+        (void)failed(m, step, run.refused);
+    } else if (run.shown[0] != '\0') {
+        (void)misfit_as(m, run.wanted, run.shown);
+    } else {
+        (void)stumbled(m, step);
+    }
+    m->run->field = m->run->path;
+    return false;
 }
 
 /* ---- the fast steps: they work on a copy of the cursor that stays in registers ---- */
@@ -258,6 +285,8 @@ static bool slow_step(const struct wr_avro_program *program, struct machine *m,
         return run_value(m, step, program->unit_digits);
     case OP_JSON:
         return run_json(m, step);
+    case OP_NESTED:
+        return run_nested(m, step, program->unit_digits);
     case OP_SKIP_NODE:
         return wr_avro_skip(&m->c, step->node, 0) || stumbled(m, step);
     case OP_NULL:

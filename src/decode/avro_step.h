@@ -22,6 +22,7 @@ enum wr_avro_op {
     OP_ENUM,
     OP_VALUE, /* any other scalar, by avro_value.c */
     OP_JSON,
+    OP_NESTED, /* into a STRUCT, ARRAY or MAP, by avro_nest.c */
     /* skips */
     OP_SKIP_LONG,
     OP_SKIP_BYTES,
@@ -55,6 +56,7 @@ struct wr_avro_step {
         const char *message;            /* REFUSE */
         uint32_t jump;                  /* UNION: first of count entries in jumps; JUMP: the step */
         const struct wr_avro_map_keys *map;     /* MAP */
+        const struct wr_avro_nest *nest;        /* NESTED */
     };
     uint32_t count;
     const char *dotted;

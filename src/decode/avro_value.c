@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "batch/text.h"
+#include "decode/avro_nest.h"
 #include "decode/decoder.h"
 #include <math.h>
 #include <stdio.h>
@@ -66,21 +67,11 @@ bool wr_avro_bytes(struct wr_avro_cursor *c, struct wr_slice *text)
                                                         : take(c, (size_t)bytes, text);
 }
 
-/* (2) */
-static bool spend(struct wr_avro_cursor *c)
-{
-    if (c->budget == 0) {
-        return wrong(c, "too many values for the record's size");
-    }
-    c->budget--;
-    return true;
-}
-
 bool wr_avro_block(struct wr_avro_cursor *c, uint64_t *items, int64_t *bytes)
 {
     int64_t count;
     *bytes = -1;
-    if (!spend(c) || !wr_avro_long(c, &count)) {
+    if (!wr_avro_spend(c) || !wr_avro_long(c, &count)) {
         return false;
     }
     if (count < 0) {
@@ -468,8 +459,8 @@ bool wr_avro_read(struct wr_avro_cursor *c, const struct wr_avro_node *node, str
 
 /* ---- defaults ---- */
 
-static const struct wr_avro_node *default_branch(const struct wr_avro_node *node,
-                                                 const json_t *json)
+const struct wr_avro_node *wr_avro_default_branch(const struct wr_avro_node *node,
+                                                  const json_t *json)
 {
     for (uint32_t i = 0; node->kind == WR_AVRO_UNION && i < node->count; i++) {
         const bool null = node->types[i]->kind == WR_AVRO_NULL;
@@ -541,7 +532,10 @@ static bool default_natural(const struct wr_avro_node *node, const json_t *json,
 bool wr_avro_default(const struct wr_avro_node *node, const json_t *json, struct wr_type type,
                      uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value)
 {
-    const struct wr_avro_node plain = plain_for(default_branch(node, json), type);
+    if (wr_type_is_nested(type)) {
+        return wr_avro_nest_default(node, json, type, unit_digits, arena, value);
+    }
+    const struct wr_avro_node plain = plain_for(wr_avro_default_branch(node, json), type);
     if (plain.kind >= WR_AVRO_RECORD) {
         char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
         const bool takes = text != NULL && (type.id == WR_TYPE_JSON || type.id == WR_TYPE_TEXT);
@@ -633,7 +627,7 @@ bool wr_avro_json(struct wr_avro_cursor *c, const struct wr_avro_node *node, uin
     if (into->bytes > WR_RECORD_BYTES_MAX) { /* names are repeated: text can outgrow its record */
         return wrong(c, "a nested value is larger than 64 MiB as JSON");
     }
-    if (!spend(c)) {
+    if (!wr_avro_spend(c)) {
         return false;
     }
     switch (node->kind) {
@@ -694,7 +688,7 @@ bool wr_avro_skip(struct wr_avro_cursor *c, const struct wr_avro_node *node, uin
     if (depth > WR_AVRO_DEPTH_MAX) {
         return wrong(c, "values nest too deep");
     }
-    if (!spend(c)) {
+    if (!wr_avro_spend(c)) {
         return false;
     }
     switch (node->kind) {

@@ -42,6 +42,17 @@ union wr_avro_value {
     struct wr_interval interval;
 };
 
+/* (2) Before each value that is looked at. */
+static inline bool wr_avro_spend(struct wr_avro_cursor *c)
+{
+    if (c->budget == 0) {
+        c->problem = "too many values for the record's size";
+        return false;
+    }
+    c->budget--;
+    return true;
+}
+
 /* Zigzag varint of up to 64 bits. */
 WR_NODISCARD bool wr_avro_long_slow(struct wr_avro_cursor *c, int64_t *value);
 

@@ -4,7 +4,7 @@
 #include "base/heap.h"
 #include "batch/text.h"
 
-enum kind { TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY, HEADERS };
+enum kind { TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY, HEADERS, MESSAGE_ID };
 
 static void set_null(struct wr_batch *batch, uint32_t column, uint32_t row)
 {
@@ -74,6 +74,18 @@ static void fill_headers(struct wr_batch *batch, uint32_t column, const struct w
     wr_buf_deinit(&buf);
 }
 
+static void fill_message_ids(struct wr_batch *batch, uint32_t column, const struct wr_records *records)
+{
+    for (uint32_t row = 0; row < records->count; row++) {
+        const struct wr_slice id = records->message_id != NULL ? records->message_id(records, row) : (struct wr_slice){ 0 };
+        if (id.bytes == 0 || id.bytes > WR_RECORD_BYTES_MAX) {
+            set_null(batch, column, row);
+        } else {
+            ((struct wr_view *)batch->columns[column].values)[row] = clean_text(batch, id.data, id.bytes);
+        }
+    }
+}
+
 void wr_metadata_fill(struct wr_batch *batch, const uint32_t columns[WR_METADATA_COLUMNS],
                       const struct wr_records *records, const char *topic, int32_t partition)
 {
@@ -86,9 +98,15 @@ void wr_metadata_fill(struct wr_batch *batch, const uint32_t columns[WR_METADATA
             fill_headers(batch, column, records);
             continue;
         }
+        if (kind == MESSAGE_ID) {
+            fill_message_ids(batch, column, records);
+            continue;
+        }
         for (uint32_t row = 0; row < records->count; row++) {
             void *values = batch->columns[column].values;
-            if (kind == TOPIC && topic != NULL) {
+            if (kind == TOPIC && records->key_is_topic) {
+                fill_row(batch, KEY, column, records, row);
+            } else if (kind == TOPIC && topic != NULL) {
                 ((struct wr_view *)values)[row] = wr_view_of(topic, strlen(topic));
             } else if (kind == PARTITION && partition >= 0) {
                 ((int32_t *)values)[row] = partition;

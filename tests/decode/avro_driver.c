@@ -2,6 +2,7 @@
  *
  *   avro_driver WRITER.avsc READER.avsc|- [--bench ROUNDS] PATH:TYPE... < RECORDS > ROWS
  *
+ * TYPE may be `nested`: what the reader's schema, or without one the writer's, makes of a column that nobody declares.
  * RECORDS: each a 4-byte little-endian length and that many bytes. ROWS: a JSON object per record, with the paths as keys,
  * or {"fault": why, "field": path}. With --bench nothing is printed but the nanoseconds per record of the best round.
  */
@@ -19,6 +20,8 @@ struct driver {
     const char *paths[COLUMNS_MAX][8];
     char *names[COLUMNS_MAX];
     struct wr_schema schema;
+    struct wr_schema derived;
+    struct wr_arena arena;
     struct wr_buf input;
     struct wr_record *records;
     size_t count;
@@ -69,6 +72,12 @@ static bool add_column(struct driver *d, const char *spec)
     for (char *part = strtok(d->names[c], "."); part != NULL && field->path_count < 8;
          part = strtok(NULL, ".")) {
         d->paths[c][field->path_count++] = part;
+    }
+    for (uint32_t i = 0; strcmp(colon + 1, "nested") == 0 && i < d->derived.count; i++) {
+        if (strcmp(d->derived.fields[i].name, field->name) == 0) {
+            field->type = d->derived.fields[i].type;
+            return true;
+        }
     }
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (strcmp(types[i].name, colon + 1) == 0) {
@@ -170,6 +179,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "avro_driver: writer, reader and columns are needed\n");
         return 2;
     }
+    const struct wr_slice texts[] = { read_schema(argv[1], &writer), read_schema(argv[2], &reader) };
+    wr_arena_init(&d.arena, 0);
+    if (wr_avro_columns_for(texts[texts[1].bytes > 0 ? 1 : 0], &d.arena, &d.derived, &err) != WR_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
     d.schema.fields = d.fields;
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--bench") == 0 && i + 1 < argc) {
@@ -179,7 +194,6 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    const struct wr_slice texts[] = { read_schema(argv[1], &writer), read_schema(argv[2], &reader) };
     if (wr_avro_create_for(&decoder, &d.schema, texts[0], texts[1], &err) != WR_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
@@ -200,6 +214,7 @@ int main(int argc, char **argv)
     }
     free(d.records);
     wr_buf_deinit(&d.input);
+    wr_arena_deinit(&d.arena);
     wr_buf_deinit(&writer);
     wr_buf_deinit(&reader);
     return 0;

@@ -1,4 +1,5 @@
 /* The Avro decoder: schemas, what becomes of values, resolution, and bytes that lie. */
+#include "batch/nested.h"
 #include "decode/avro.h"
 #include "decode/avro_schema.h"
 #include "decode_bed.h"
@@ -299,4 +300,119 @@ Test(decode_avro, schemas_that_are_none)
     }
     check_schema(wr_buf_cstr(&nested), "deeper");
     wr_buf_deinit(&nested);
+}
+
+/* ---- nested columns ---- */
+
+static struct wr_type struct_of(const struct wr_nested_field *fields, uint32_t count)
+{
+    struct wr_type type;
+    cr_assert_eq(wr_nested_struct(fields, count, &type, NULL), WR_OK);
+    return type;
+}
+
+static struct wr_type array_of(struct wr_type element)
+{
+    struct wr_type type;
+    cr_assert_eq(wr_nested_array(element, &type, NULL), WR_OK);
+    return type;
+}
+
+static struct wr_type map_of(struct wr_type key, struct wr_type value)
+{
+    struct wr_type type;
+    cr_assert_eq(wr_nested_map(key, value, &type, NULL), WR_OK);
+    return type;
+}
+
+#define ITEM                                                                                       \
+    "{\"type\":\"record\",\"name\":\"item\",\"fields\":[" FIELD("n", "\"int\"") "," FIELD("s", "[\"null\",\"string\"]") "]}"
+
+Test(decode_avro, records_arrays_and_maps_become_nested_values)
+{
+    struct bed bed;
+    const struct wr_nested_field in_order[] = { { "n", int64_type }, { "gone", double_type }, { "s", text_type } };
+    const struct wr_nested_field turned[] = { { "s", text_type }, { "n", text_type } };
+    OPEN(&bed, RECORD(FIELD("a", "{\"type\":\"array\",\"items\":" ITEM "}") "," FIELD("m", "[\"null\",{\"type\":\"map\",\"values\":\"long\"}]") ","
+                      FIELD("e", "{\"type\":\"array\",\"items\":{\"type\":\"enum\",\"name\":\"c\",\"symbols\":[\"RED\",\"BLUE\"]}}")),
+         NULL, { "a", array_of(struct_of(in_order, 3)) }, { "a", array_of(struct_of(turned, 2)) }, { "m", map_of(text_type, int64_type) },
+         { "m", map_of(int32_type, time_type) }, { "e", array_of(text_type) });
+    CHECK(&bed, "\x04\x02\x02\x02x\x04\0\0" "\x02\x02\x02" "7\xd0\x0f\0" "\x02\x02\x01\x02\0\0",
+          "[{\"n\":1,\"gone\":null,\"s\":\"x\"},{\"n\":2,\"gone\":null,\"s\":null}]|[{\"s\":\"x\",\"n\":\"1\"},{\"s\":null,\"n\":\"2\"}]|"
+          "{\"7\":1000}|{\"7\":\"1970-01-01T00:00:01Z\"}|[\"BLUE\",\"RED\"]");
+    CHECK(&bed, "\0" "\x02\x04\x02" "7\x02\x02" "7\x04\0" "\0",
+          "[]|[]|{\"7\":2}|{\"7\":\"1970-01-01T00:00:00.002Z\"}|[]");
+    CHECK(&bed, "\0" "\0" "\0", "[]|[]|NULL|NULL|[]");
+    FAULT(&bed, "\x04\x02\x02\x02x\x04\x02\x02\xff\0" "\0" "\0", "a[1].s", "not UTF-8");
+    FAULT(&bed, "\0" "\x02\x02\x02" "x\x02\0" "\0", "m['x']", "a map's key is not a valid INTEGER");
+    FAULT(&bed, "\0" "\0" "\x02\x08\0", "e[0]", "an enum's index is out of range");
+    FAULT(&bed, "\x02\x02\x04", "a[0].s", "a union's index is out of range");
+    bed_close(&bed);
+}
+
+Test(decode_avro, resolution_goes_on_within_nested_values)
+{
+    struct bed bed;
+    const struct wr_nested_field inner[] = { { "fresh", int64_type }, { "when", time_type }, { "tags", array_of(text_type) },
+                                             { "d", double_type }, { "color", text_type } };
+    OPEN(&bed,
+         RECORD(FIELD("in", "{\"type\":\"record\",\"name\":\"i\",\"fields\":[" FIELD("old", "\"int\"") "," FIELD("extra", "\"string\"") ","
+                FIELD("color", "{\"type\":\"enum\",\"name\":\"c\",\"symbols\":[\"RED\",\"PUCE\"]}") "," FIELD("when", "\"long\"") "]}")),
+         RECORD("{\"name\":\"in\",\"type\":{\"type\":\"record\",\"name\":\"i\",\"fields\":["
+                "{\"name\":\"fresh\",\"aliases\":[\"old\"],\"type\":\"long\"},"
+                "{\"name\":\"when\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}},"
+                "{\"name\":\"tags\",\"type\":{\"type\":\"array\",\"items\":\"string\"},\"default\":[\"a\",\"b\"]},"
+                "{\"name\":\"d\",\"type\":\"double\",\"default\":0.5},"
+                "{\"name\":\"color\",\"type\":{\"type\":\"enum\",\"name\":\"c\",\"symbols\":[\"RED\",\"OTHER\"],\"default\":\"OTHER\"}}]}},"
+                "{\"name\":\"m\",\"type\":{\"type\":\"map\",\"values\":\"i\"},\"default\":{\"k\":{\"fresh\":9,\"color\":\"RED\",\"when\":1}}}"),
+         { "in", struct_of(inner, 5) }, { "m", map_of(text_type, struct_of(inner, 2)) });
+    CHECK(&bed, "\x02\x02x\x02\x04", "{\"fresh\":1,\"when\":\"1970-01-01T00:00:00.000002Z\",\"tags\":[\"a\",\"b\"],\"d\":0.5,\"color\":\"OTHER\"}|"
+          "{\"k\":{\"fresh\":9,\"when\":\"1970-01-01T00:00:00.000001Z\"}}");
+    bed_close(&bed);
+}
+
+Test(decode_avro, unions_in_nested_values_refuse_only_what_does_not_fit)
+{
+    struct bed bed;
+    struct wr_error err;
+    OPEN(&bed, RECORD(FIELD("a", "{\"type\":\"array\",\"items\":[\"null\",\"long\",\"double\",{\"type\":\"array\",\"items\":\"int\"}]}")), NULL,
+         { "a", array_of(int64_type) }, { "a", array_of(document_type) });
+    CHECK(&bed, "\x06\0\x02\x06\x04\0\0\0\0\0\0\x08\x40\0", "[null,3,3]|[null,3,3]");
+    FAULT(&bed, "\x04\0\x06\0\0", "a[1]", "array here, which cannot become BIGINT");
+    bed_close(&bed);
+    const struct wr_nested_field fields[] = { { "x", array_of(int64_type) } };
+    const struct want wants[] = { { "r", struct_of(fields, 1) } };
+    cr_assert_eq(try_open(&bed, RECORD(FIELD("r", "{\"type\":\"record\",\"name\":\"q\",\"fields\":[" FIELD("x", "\"long\"") "]}")),
+                          NULL, wants, 1, &err), WR_FAIL);
+    cr_assert(strstr(err.message, "field \"x\": the schema has long here, which cannot become BIGINT[]") != NULL, "%s", err.message);
+}
+
+Test(decode_avro, nested_lies_about_sizes_cost_little)
+{
+    struct bed bed;
+    OPEN(&bed, RECORD(FIELD("a", "{\"type\":\"array\",\"items\":\"null\"}")), NULL, { "a", array_of(array_of(text_type)) });
+    FAULT(&bed, "\xfe\xff\xff\xff\xff\xff\xff\xff\x7f\0", "a[100159]", "too many values");
+    bed_close(&bed);
+}
+
+Test(decode_avro, columns_left_out_are_nested_types)
+{
+    struct wr_arena arena;
+    struct wr_schema columns = { 0 };
+    struct wr_error err = { 0 };
+    char name[200];
+    wr_arena_init(&arena, 0);
+    const char *schema =
+        RECORD(FIELD("id", "\"int\"") "," FIELD("items", "[\"null\",{\"type\":\"array\",\"items\":" ITEM "}]") ","
+               FIELD("m", "{\"type\":\"map\",\"values\":{\"type\":\"array\",\"items\":\"item\"}}") ","
+               FIELD("self", "{\"type\":\"record\",\"name\":\"node\",\"fields\":[" FIELD("next", "[\"null\",\"node\"]") "," FIELD("B c", "\"double\"") "]}") ","
+               FIELD("u", "[\"null\",\"string\",\"long\"]"));
+    cr_assert_eq(wr_avro_columns_for(wr_slice_of(schema), &arena, &columns, &err), WR_OK, "%s", err.message);
+    const char *const wanted[] = { "INTEGER", "STRUCT<n INTEGER, s TEXT>[]", "MAP<TEXT, STRUCT<n INTEGER, s TEXT>[]>",
+                                   "STRUCT<next JSON, \"B c\" DOUBLE PRECISION>", "JSON" };
+    cr_assert_eq(columns.count, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        cr_assert_str_eq(wr_type_name(columns.fields[i].type, name, sizeof name), wanted[i]);
+    }
+    wr_arena_deinit(&arena);
 }
