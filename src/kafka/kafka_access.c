@@ -39,6 +39,7 @@ struct wr_kafka_access {
     uint32_t secret_count;
     pthread_mutex_t lock;
     struct wr_error no_token; /* under lock: why the last one could not be had; cls NONE: it could */
+    char noted[400];          /* under lock */
 };
 
 /* ---- options ---- */
@@ -536,6 +537,15 @@ bool wr_kafka_access_refused(struct wr_kafka_access *a, const char *trouble)
            strstr(trouble, "SASL authentication error") != NULL;
 }
 
+void wr_kafka_access_note(struct wr_kafka_access *a, const char *trouble)
+{
+    char line[sizeof a->noted];
+    (void)wr_kafka_access_log_line(a, trouble, line, sizeof line);
+    pthread_mutex_lock(&a->lock);
+    memcpy(a->noted, line, sizeof line);
+    pthread_mutex_unlock(&a->lock);
+}
+
 bool wr_kafka_access_explain(struct wr_kafka_access *a, const char *trouble, struct wr_error *err)
 {
     struct wr_error why;
@@ -544,12 +554,19 @@ bool wr_kafka_access_explain(struct wr_kafka_access *a, const char *trouble, str
         wr_error_hint(err, "%s", why.hint);
         return why.hint[0] != '\0';
     }
-    if (trouble[0] == '\0') {
+    char line[400];
+    if (trouble == NULL) {
+        pthread_mutex_lock(&a->lock);
+        (void)snprintf(line, sizeof line, "%s", a->noted);
+        pthread_mutex_unlock(&a->lock);
+    } else {
+        (void)wr_kafka_access_log_line(a, trouble, line, sizeof line);
+    }
+    if (line[0] == '\0') {
         return false;
     }
-    char line[400];
-    wr_error_detail(err, "%s", wr_kafka_access_log_line(a, trouble, line, sizeof line));
-    const size_t at = meaning_of(trouble);
+    wr_error_detail(err, "%s", line);
+    const size_t at = meaning_of(line);
     if (at == sizeof meanings / sizeof *meanings) {
         return false;
     }

@@ -101,7 +101,10 @@ const char *wr_kafka_access_log_line(const struct wr_kafka_access *access, const
                                      char *into, size_t capacity);
 /* Whether what librdkafka complained about will not pass by waiting: somebody has to change something. */
 bool wr_kafka_access_refused(struct wr_kafka_access *access, const char *trouble);
-/* Adds to err, that speaks of an absent or refusing cluster, the detail and, if it is known, what to do. False: it is not. */
+/* Keeps a complaint, for explain. */
+void wr_kafka_access_note(struct wr_kafka_access *access, const char *trouble);
+/* Adds to err, that speaks of an absent or refusing cluster, the detail and, if it is known, what to do. False: it is not.
+ * trouble: what librdkafka complained about, "" nothing, NULL: what was noted last. */
 bool wr_kafka_access_explain(struct wr_kafka_access *access, const char *trouble,
                              struct wr_error *err);
 /* An error's text may quote it. */

@@ -130,7 +130,8 @@ bool wr_letter_has_error(const struct wr_letter *letter, const char *text)
 
 /* ---- parts ---- */
 
-static const struct wr_letters_ops *const kinds[] = { &wr_letters_file, &wr_letters_kafka, NULL };
+static const struct wr_letters_ops *const kinds[] = { &wr_letters_file, &wr_letters_kafka,
+                                                    &wr_letters_eventhubs, NULL };
 
 void wr_letters_add_part(struct wr_letters *letters, const char *name)
 {
@@ -142,7 +143,7 @@ static wr_status cannot_read(const struct wr_plan_sink *sink, struct wr_error *e
 {
     (void)wr_fail(err, WR_CLASS_USER, "error sink \"%s\": dead letters cannot be read back from connector '%s'",
                   sink->name, sink->connector);
-    wr_error_hint(err, "weir dlq reads them from connector 'file' and 'kafka' with format = 'json'");
+    wr_error_hint(err, "weir dlq reads them from connector 'file', 'kafka' and 'eventhubs' with format = 'json'");
     return WR_FAIL;
 }
 

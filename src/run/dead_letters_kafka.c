@@ -1,14 +1,14 @@
-/* dead_letters_kafka.c: dead letters in a topic; a part is a partition, positions are offsets. Committed ones only. */
+/* dead_letters_kafka.c: dead letters in a topic (or an event hub); a part is a partition, positions are offsets. Committed ones only. */
 #include "run/dead_letters_parts.h"
 
 #include "base/heap.h"
 #include "base/log.h"
-#include "config/option.h"
-#include <librdkafka/rdkafka.h>
+#include "kafka/kafka_access.h"
 
 #define ANSWER_MS 10000
 
 struct topic {
+    struct wr_kafka_access *access;
     rd_kafka_t *rk; /* asks; readers have clients of their own */
     const char *name;
 };
@@ -29,11 +29,25 @@ static wr_status set(rd_kafka_conf_t *conf, const char *name, const char *value,
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-    wr_log_debug("kafka", "%s: %s", facility, text);
+    char line[1024];
+    const char *from = strstr(text, "]: "); /* "[thrd:...]: broker/1: what" */
+    if (level <= 4) { /* syslog's LOG_WARNING */
+        wr_kafka_access_note(rd_kafka_opaque(rk), from != NULL ? from + 3 : text);
+    }
+    if (wr_log_enabled(WR_LOG_DEBUG)) {
+        wr_log_debug("kafka", "%s: %s", facility,
+                     wr_kafka_access_log_line(rd_kafka_opaque(rk), text, line, sizeof line));
+    }
 }
 
-static wr_status fill_conf(rd_kafka_conf_t *conf, const struct wr_options *options,
-                           struct wr_error *err)
+/* @thread librdkafka's background */
+static void refresh_token(rd_kafka_t *rk, const char *config, void *opaque)
+{
+    wr_kafka_access_refresh(opaque, rk);
+}
+
+static wr_status fill_conf(rd_kafka_conf_t *conf, struct wr_kafka_access *access,
+                           const struct wr_options *options, struct wr_error *err)
 {
     static const char *const own[][2] = { { "client.id", "weir" },
                                           { "group.id", "weir" }, /* asked for; never joined */
@@ -44,20 +58,23 @@ static wr_status fill_conf(rd_kafka_conf_t *conf, const struct wr_options *optio
                                           { "isolation.level", "read_committed" } };
     uint32_t count;
     const struct wr_option_pair *pairs = wr_options_prefixed(options, "kafka.", &count);
+    WR_TRY(wr_kafka_access_configure(access, conf, refresh_token, err));
     for (uint32_t i = 0; i < count; i++) {
         WR_TRY(set(conf, pairs[i].name, pairs[i].value, err));
     }
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         WR_TRY(set(conf, own[i][0], own[i][1], err));
     }
-    return set(conf, "bootstrap.servers", wr_options_text(options, "brokers"), err);
+    return WR_OK;
 }
 
-static wr_status open_client(const struct wr_plan_sink *sink, rd_kafka_t **rk, struct wr_error *err)
+static wr_status open_client(const struct topic *t, const struct wr_plan_sink *sink, rd_kafka_t **rk,
+                             struct wr_error *err)
 {
     char text[256] = "";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    const wr_status status = fill_conf(conf, sink->options, err);
+    const wr_status status = fill_conf(conf, t->access, sink->options, err);
+    rd_kafka_conf_set_opaque(conf, t->access);
     rd_kafka_conf_set_log_cb(conf, on_log);
     *rk = status == WR_OK ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text) : NULL;
     if (*rk == NULL) {
@@ -66,15 +83,17 @@ static wr_status open_client(const struct wr_plan_sink *sink, rd_kafka_t **rk, s
                                : wr_fail(err, WR_CLASS_USER, "librdkafka makes no consumer: %s", text);
     }
     rd_kafka_poll_set_consumer(*rk);
-    return WR_OK;
+    return wr_kafka_access_begin(t->access, *rk, err);
 }
 
 static wr_status no_answer(const struct wr_letters *letters, const char *what,
                            rd_kafka_resp_err_t code, struct wr_error *err)
 {
-    (void)wr_fail(err, WR_CLASS_FATAL, "topic %s: %s: %s",
-                  wr_options_text(letters->sink->options, "topic"), what, rd_kafka_err2str(code));
-    wr_error_hint(err, "are the brokers %s there?", wr_options_text(letters->sink->options, "brokers"));
+    const struct topic *t = letters->own;
+    (void)wr_fail(err, WR_CLASS_FATAL, "topic %s: %s: %s", t->name, what, rd_kafka_err2str(code));
+    if (!wr_kafka_access_explain(t->access, NULL, err)) {
+        wr_error_hint(err, "are the brokers %s there?", wr_kafka_access_brokers(t->access));
+    }
     return WR_FAIL;
 }
 
@@ -102,8 +121,12 @@ static wr_status topic_open(struct wr_letters *letters, struct wr_error *err)
 {
     struct topic *t = wr_calloc(1, sizeof *t);
     letters->own = t;
-    t->name = wr_options_text(letters->sink->options, "topic");
-    WR_TRY(open_client(letters->sink, &t->rk, err));
+    const struct wr_plan_sink *sink = letters->sink;
+    uint32_t bad_at;
+    WR_TRY(wr_kafka_access_create(&t->access, sink->connector, sink->options, &bad_at, err));
+    t->name = wr_kafka_access_is_event_hubs(t->access) ? wr_kafka_access_hub(t->access)
+                                                       : wr_options_text(sink->options, "topic");
+    WR_TRY(open_client(t, sink, &t->rk, err));
     return add_partitions(letters, t, err);
 }
 
@@ -112,6 +135,9 @@ static void topic_close(struct wr_letters *letters)
     struct topic *t = letters->own;
     if (t != NULL && t->rk != NULL) {
         rd_kafka_destroy(t->rk);
+    }
+    if (t != NULL) {
+        wr_kafka_access_destroy(t->access);
     }
     free(t);
 }
@@ -131,7 +157,7 @@ static wr_status partition_reader_open(struct wr_letter_reader *reader, struct w
     const struct topic *t = reader->letters->own;
     struct partition_reader *r = wr_calloc(1, sizeof *r);
     reader->own = r;
-    WR_TRY(open_client(reader->letters->sink, &r->rk, err));
+    WR_TRY(open_client(t, reader->letters->sink, &r->rk, err));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, t->name, (int32_t)reader->part)->offset = reader->from;
     const rd_kafka_resp_err_t code = rd_kafka_assign(r->rk, list);
@@ -199,3 +225,11 @@ const struct wr_letters_ops wr_letters_kafka = { .connector = "kafka",
                                                  .reader_open = partition_reader_open,
                                                  .next = partition_next,
                                                  .reader_close = partition_reader_close };
+
+const struct wr_letters_ops wr_letters_eventhubs = { .connector = "eventhubs",
+                                                     .open = topic_open,
+                                                     .close = topic_close,
+                                                     .span = topic_span,
+                                                     .reader_open = partition_reader_open,
+                                                     .next = partition_next,
+                                                     .reader_close = partition_reader_close };

@@ -38,5 +38,6 @@ void wr_letters_add_part(struct wr_letters *letters, const char *name);
 
 extern const struct wr_letters_ops wr_letters_file;
 extern const struct wr_letters_ops wr_letters_kafka;
+extern const struct wr_letters_ops wr_letters_eventhubs;
 
 #endif

@@ -34,12 +34,6 @@ static const struct {
     { "compression.type", "use the option compression" },
 };
 
-static bool is_secret(const char *property)
-{
-    return strstr(property, "password") != NULL || strstr(property, "secret") != NULL ||
-           strstr(property, "key.pem") != NULL || strstr(property, "oauthbearer.config") != NULL;
-}
-
 static wr_status conf_set(rd_kafka_conf_t *conf, const char *name, const char *value,
                           struct wr_error *err)
 {
@@ -53,7 +47,7 @@ static wr_status conf_set(rd_kafka_conf_t *conf, const char *name, const char *v
     } else {
         wr_fail(err, WR_CLASS_USER, "option \"kafka.%s\" does not take this value", name);
     }
-    if (!is_secret(name)) {
+    if (!wr_kafka_is_secret(name)) {
         wr_error_detail(err, "librdkafka: %s", text);
     }
     wr_error_hint(err, "the properties and their values are listed in librdkafka's "
@@ -82,13 +76,19 @@ static wr_status conf_pass_through(rd_kafka_conf_t *conf, const struct wr_plan_s
     return WR_OK;
 }
 
-wr_status wr_kafka_sink_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
-                              struct wr_error *err)
+wr_status wr_kafka_check_properties(const struct wr_plan_sink *plan, uint32_t *bad_at,
+                                    struct wr_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const wr_status status = conf_pass_through(conf, plan, bad_at, err);
     rd_kafka_conf_destroy(conf);
     return status;
+}
+
+/* @thread librdkafka's background */
+static void refresh_token(rd_kafka_t *kafka, const char *config, void *opaque)
+{
+    wr_kafka_access_refresh(((struct wr_writer *)opaque)->access, kafka);
 }
 
 static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, struct wr_error *err)
@@ -101,11 +101,13 @@ static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, stru
     char linger_ms[32];
     snprintf(queue_kbytes, sizeof queue_kbytes, "%" PRIu64, queue / 1024);
     snprintf(linger_ms, sizeof linger_ms, "%g", (double)wr_options_int(options, "linger") / 1000);
+    const bool hubs = wr_kafka_access_is_event_hubs(w->access);
     const char *const settings[][2] = {
-        { "bootstrap.servers", w->brokers },
         { "client.id", "weir" },
         { "acks", "all" },
-        { "enable.idempotence", "true" },
+        /* Not all tiers of Event Hubs have idempotence: there a request at a time keeps rows of a key in order. */
+        { "enable.idempotence", hubs ? "false" : "true" },
+        { "max.in.flight.requests.per.connection", hubs ? "1" : "5" },
         { "linger.ms", linger_ms },
         { "compression.codec", wr_options_text(options, "compression") },
         { "queue.buffering.max.kbytes", queue_kbytes },
@@ -122,6 +124,7 @@ static wr_status conf_own(rd_kafka_conf_t *conf, const struct wr_writer *w, stru
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         WR_TRY(conf_set(conf, settings[i][0], settings[i][1], err));
     }
+    WR_TRY(wr_kafka_access_configure(w->access, conf, refresh_token, err));
     if (!w->transactional) { /* rows wait for absent brokers; only prepare decides that it lasts too long */
         return conf_set(conf, "message.timeout.ms", "0", err);
     }
@@ -187,7 +190,7 @@ static void on_report(rd_kafka_t *kafka, const rd_kafka_message_t *message, void
 static void on_error(rd_kafka_t *kafka, int error, const char *reason, void *opaque)
 {
     struct wr_writer *w = opaque;
-    snprintf(w->trouble, sizeof w->trouble, "%s", reason);
+    (void)wr_kafka_access_log_line(w->access, reason, w->trouble, sizeof w->trouble);
     char text[256];
     if (error == RD_KAFKA_RESP_ERR__FATAL && w->transactional) {
         return; /* the next step of a transaction says it better: kafka_commit.c */
@@ -196,9 +199,8 @@ static void on_error(rd_kafka_t *kafka, int error, const char *reason, void *opa
         (void)rd_kafka_fatal_error(kafka, text, sizeof text);
         wr_kafka_set_failed(w, "the producer cannot go on", text);
     } else if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
-        wr_kafka_set_failed(w, "the brokers refuse to let weir in", reason);
-        wr_error_hint(&w->failure, "check kafka.security.protocol, kafka.sasl.mechanism, "
-                                   "kafka.sasl.username and kafka.sasl.password");
+        wr_kafka_set_failed(w, "the brokers refuse to let weir in", w->trouble);
+        (void)wr_kafka_access_explain(w->access, w->trouble, &w->failure);
     }
 }
 
@@ -206,7 +208,13 @@ static void on_log(const rd_kafka_t *kafka, int level, const char *facility, con
 {
     /* Syslog levels: 3 is an error. Connection trouble repeats for as long as it lasts; prepare
      * tells it in its words. */
-    wr_log(level <= 2 ? WR_LOG_WARN : WR_LOG_DEBUG, "kafka", "%s: %s", facility, text);
+    const enum wr_log_level as = level <= 2 ? WR_LOG_WARN : WR_LOG_DEBUG;
+    const struct wr_writer *w = rd_kafka_opaque(kafka);
+    char line[1024];
+    if (w != NULL && wr_log_enabled(as)) {
+        wr_log(as, "kafka", "%s: %s", facility,
+               wr_kafka_access_log_line(w->access, text, line, sizeof line));
+    }
 }
 
 void wr_kafka_serve(struct wr_writer *w)
@@ -251,11 +259,11 @@ static wr_status watch_queue(struct wr_writer *w, struct wr_error *err)
 
 /* ---- the topic ---- */
 
-static wr_status unreachable(const struct wr_writer *w, struct wr_error *err)
+static wr_status unreachable(struct wr_writer *w, struct wr_error *err)
 {
     wr_fail(err, WR_CLASS_FATAL, "topic %s: no broker answers at %s", w->topic_name, w->brokers);
-    if (w->trouble[0] != '\0') {
-        wr_error_detail(err, "librdkafka: %s", w->trouble);
+    if (wr_kafka_access_explain(w->access, w->trouble, err)) {
+        return WR_FAIL;
     }
     wr_error_hint(err, "check the option brokers, and that one listens there: kcat -b %s -L",
                   w->brokers);
@@ -327,7 +335,8 @@ wr_status wr_kafka_find_topic(struct wr_writer *w, struct wr_error *err)
     do {
         status = look_for_topic(w, waited_ns < TOPIC_WAIT_NS, &seen, err);
         waited_ns = wr_clock_now().mono_ns - begin_ns;
-    } while (status == WR_AGAIN && waited_ns < OPEN_WAIT_NS);
+    } while (status == WR_AGAIN && waited_ns < OPEN_WAIT_NS &&
+             !(waited_ns >= TOPIC_WAIT_NS && wr_kafka_access_refused(w->access, w->trouble)));
     if (status != WR_AGAIN) {
         return status;
     }
@@ -396,10 +405,13 @@ static wr_status create_producer(struct wr_writer *w, struct wr_error *err)
     if (w->kafka == NULL) {
         rd_kafka_conf_destroy(conf);
         wr_fail(err, WR_CLASS_USER, "librdkafka does not accept these settings together");
+        wr_kafka_access_redact(w->access, text);
         wr_error_detail(err, "librdkafka: %s", text);
-        wr_error_hint(err, "look at the options that begin with kafka.");
+        wr_error_hint(err, "look at the options that begin with ssl_, sasl_ and kafka.");
+        (void)wr_kafka_access_explain(w->access, text, err);
         return WR_FAIL;
     }
+    WR_TRY(wr_kafka_access_begin(w->access, w->kafka, err));
     w->topic = rd_kafka_topic_new(w->kafka, w->topic_name, NULL);
     wr_ensure(w->topic != NULL, err, WR_CLASS_USER, "\"%s\" cannot be a topic's name: %s",
               w->topic_name, rd_kafka_err2str(rd_kafka_last_error()));
@@ -408,8 +420,7 @@ static wr_status create_producer(struct wr_writer *w, struct wr_error *err)
 
 wr_status wr_kafka_reader_of_group(struct wr_writer *w, rd_kafka_t **reader, struct wr_error *err)
 {
-    const char *const settings[][2] = { { "bootstrap.servers", w->brokers },
-                                        { "client.id", "weir" },
+    const char *const settings[][2] = { { "client.id", "weir" },
                                         { "group.id", w->identity },
                                         { "isolation.level", "read_committed" },
                                         { "socket.timeout.ms", "6000" },
@@ -420,10 +431,14 @@ wr_status wr_kafka_reader_of_group(struct wr_writer *w, rd_kafka_t **reader, str
         status = conf_set(conf, settings[i][0], settings[i][1], err);
     }
     if (status == WR_OK) {
+        status = wr_kafka_access_configure(w->access, conf, refresh_token, err);
+    }
+    if (status == WR_OK) {
         uint32_t bad_at;
         status = conf_pass_through(conf, w->env.plan, &bad_at, err);
     }
     char text[256] = "";
+    rd_kafka_conf_set_opaque(conf, w);
     rd_kafka_conf_set_log_cb(conf, on_log);
     *reader = status == WR_OK ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text) : NULL;
     if (*reader == NULL) {
@@ -433,7 +448,7 @@ wr_status wr_kafka_reader_of_group(struct wr_writer *w, rd_kafka_t **reader, str
                                          "librdkafka makes no consumer to look at group \"%s\": %s",
                                          w->identity, text);
     }
-    return WR_OK;
+    return wr_kafka_access_begin(w->access, *reader, err);
 }
 
 wr_status wr_kafka_producer_open(struct wr_writer *w, bool transactional, struct wr_error *err)
@@ -465,17 +480,3 @@ void wr_kafka_producer_close(struct wr_writer *w)
     w->tx = WR_KAFKA_TX_NONE;
     w->closing = closing;
 }
-
-char *wr_kafka_sink_brokers(const struct wr_options *options)
-{
-    uint32_t count;
-    const char *const *brokers = wr_options_list(options, "brokers", &count);
-    struct wr_buf text = { 0 };
-    for (uint32_t i = 0; i < count; i++) {
-        wr_buf_printf(&text, "%s%s", i > 0 ? "," : "", brokers[i]);
-    }
-    char *joined = wr_strdup(wr_buf_cstr(&text));
-    wr_buf_deinit(&text);
-    return joined;
-}
-

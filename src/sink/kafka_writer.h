@@ -1,5 +1,6 @@
-/* kafka_writer.h: what the parts of the sink 'kafka' share.
+/* kafka_writer.h: what the parts of the sinks 'kafka' and 'eventhubs' share.
  *
+ *   sink_eventhubs.c  the sink 'eventhubs': this one at least once, with options of its own
  *   sink_kafka.c      options, checks, rows -> messages; at least once: sent at once, prepare waits for acknowledgements
  *   kafka_producer.c  options -> librdkafka's configuration, the client, its callbacks
  *   kafka_spool.c     exactly once: an epoch's messages as objects in the state's store, until they are sent
@@ -13,6 +14,7 @@
 #ifndef WR_SINK_KAFKA_WRITER_H
 #define WR_SINK_KAFKA_WRITER_H
 
+#include "kafka/kafka_access.h"
 #include "sink/kafka_spool.h"
 #include "weir/sink.h"
 #include <librdkafka/rdkafka.h>
@@ -33,7 +35,8 @@ struct wr_writer {
     struct wr_buf row;
     struct wr_buf key;
     uint32_t key_column; /* WR_NO_COLUMN: no key */
-    char *brokers;       /* for messages */
+    struct wr_kafka_access *access;
+    const char *brokers; /* for messages */
     const char *topic_name;
     rd_kafka_t *kafka;
     rd_kafka_topic_t *topic;
@@ -67,12 +70,30 @@ struct wr_writer {
     struct wr_kafka_spool *sent;    /* the last one sent: its objects stay until the next one is */
 };
 
+/* ---- sink_kafka.c: what a row of the connectors consists of ---- */
+
+wr_status wr_kafka_sink_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
+                              struct wr_error *err);
+wr_status wr_kafka_sink_open(struct wr_writer **writer, const struct wr_sink_env *env,
+                             struct wr_error *err);
+wr_status wr_kafka_sink_write(struct wr_writer *w, const struct wr_batch *batch,
+                              struct wr_time now, struct wr_error *err);
+wr_status wr_kafka_sink_tick(struct wr_writer *w, struct wr_time now, int64_t *next_ns,
+                             struct wr_error *err);
+wr_status wr_kafka_sink_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+                                struct wr_error *err);
+wr_status wr_kafka_sink_publish(struct wr_writer *w, uint64_t epoch,
+                                const struct wr_receipt *receipts, uint32_t receipt_count,
+                                struct wr_error *err);
+void wr_kafka_sink_stats(const struct wr_writer *w, struct wr_sink_stats *stats);
+uint64_t wr_kafka_sink_held_bytes(const struct wr_writer *w);
+void wr_kafka_sink_close(struct wr_writer *w);
+
 /* ---- kafka_producer.c ---- */
 
 /* What the user passes through is known, well-formed and not the sink's own. */
-WR_NODISCARD wr_status wr_kafka_sink_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
-                                           struct wr_error *err);
-char *wr_kafka_sink_brokers(const struct wr_options *options);
+WR_NODISCARD wr_status wr_kafka_check_properties(const struct wr_plan_sink *plan,
+                                                 uint32_t *bad_at, struct wr_error *err);
 /* The client; writer->identity set and `transactional`: one with transactions. Watches its queue. */
 WR_NODISCARD wr_status wr_kafka_producer_open(struct wr_writer *w, bool transactional,
                                               struct wr_error *err);

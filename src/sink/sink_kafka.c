@@ -28,7 +28,7 @@
 #define TICK_NS (100 * WR_NS_PER_MS)
 
 static const struct wr_option kafka_options[] = {
-    { "brokers", WR_OPTION_LIST, NULL, "Where to ask first: host:port, comma-separated.",
+    { "brokers", WR_OPTION_TEXT, NULL, "Where to ask first: host:port, comma-separated.",
       .flags = WR_OPTION_REQUIRED },
     { "topic", WR_OPTION_TEXT, NULL, "The topic; it must exist (or the brokers create topics).",
       .flags = WR_OPTION_REQUIRED },
@@ -41,8 +41,8 @@ static const struct wr_option kafka_options[] = {
     { "on_unknown_commit", WR_OPTION_ENUM, "fail",
       "Exactly once: what a start does when Kafka has forgotten whether the last epoch arrived (the group's offsets expired, the "
       "topic was made anew): fail, repeat it, or skip it.", .enum_words = "fail repeat skip" },
-    { "kafka.", WR_OPTION_PREFIX, NULL,
-      "Any property of librdkafka, such as kafka.security.protocol; see its CONFIGURATION.md." },
+    WR_KAFKA_ACCESS_OPTIONS,
+    WR_KAFKA_PREFIX_OPTION,
     { .name = NULL },
 };
 
@@ -71,24 +71,28 @@ static wr_status check_key(const struct wr_plan_sink *plan, struct wr_error *err
     return WR_FAIL;
 }
 
-static wr_status kafka_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
+wr_status wr_kafka_sink_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
                              struct wr_error *err)
 {
     WR_TRY(wr_row_lines_check(plan, bad_at, err));
     if (plan->format != NULL && plan->format[0] != '\0' && strcmp(plan->format, "json") != 0) {
         *bad_at = wr_options_at(plan->options, "format");
-        wr_fail(err, WR_CLASS_USER, "connector 'kafka' does not write format '%s'", plan->format);
+        wr_fail(err, WR_CLASS_USER, "connector '%s' does not write format '%s'", plan->connector,
+                plan->format);
         wr_error_hint(err, "use format = 'json'");
         return WR_FAIL;
     }
     *bad_at = wr_options_at(plan->options, "key");
     WR_TRY(check_key(plan, err));
-    return wr_kafka_sink_check(plan, bad_at, err);
+    struct wr_kafka_access *access = NULL;
+    WR_TRY(wr_kafka_access_create(&access, plan->connector, plan->options, bad_at, err));
+    wr_kafka_access_destroy(access);
+    return wr_kafka_check_properties(plan, bad_at, err);
 }
 
 /* ---- open ---- */
 
-static void kafka_close(struct wr_writer *w)
+void wr_kafka_sink_close(struct wr_writer *w)
 {
     if (w == NULL) {
         return;
@@ -111,24 +115,31 @@ static void kafka_close(struct wr_writer *w)
     wr_row_json_destroy(w->json);
     wr_buf_deinit(&w->row);
     wr_buf_deinit(&w->key);
-    free(w->brokers);
     free(w->identity);
+    wr_kafka_access_destroy(w->access);
     free(w);
 }
 
-static wr_status kafka_open(struct wr_writer **writer, const struct wr_sink_env *env,
+wr_status wr_kafka_sink_open(struct wr_writer **writer, const struct wr_sink_env *env,
                             struct wr_error *err)
 {
     struct wr_writer *w = wr_calloc(1, sizeof *w);
     w->env = *env;
     w->event_fd = -1;
     w->json = wr_row_json_of_sink(env->plan);
-    w->topic_name = wr_options_text(env->plan->options, "topic");
-    w->brokers = wr_kafka_sink_brokers(env->plan->options);
     const char *key = wr_options_text(env->plan->options, "key");
     w->key_column = key == NULL ? WR_NO_COLUMN
                                 : (uint32_t)wr_schema_find(&env->plan->schema, key);
-    wr_status status = wr_kafka_commit_open(w, err);
+    uint32_t bad_at;
+    wr_status status = wr_kafka_access_create(&w->access, env->plan->connector, env->plan->options,
+                                              &bad_at, err);
+    if (status == WR_OK) {
+        w->brokers = wr_kafka_access_brokers(w->access);
+        w->topic_name = wr_kafka_access_is_event_hubs(w->access)
+                            ? wr_kafka_access_hub(w->access)
+                            : wr_options_text(env->plan->options, "topic");
+        status = wr_kafka_commit_open(w, err);
+    }
     if (status == WR_OK) {
         status = wr_kafka_producer_open(w, env->exactly_once, err);
     }
@@ -136,7 +147,7 @@ static wr_status kafka_open(struct wr_writer **writer, const struct wr_sink_env 
         status = wr_kafka_find_topic(w, err);
     }
     if (status != WR_OK) {
-        kafka_close(w);
+        wr_kafka_sink_close(w);
         return status;
     }
     *writer = w;
@@ -249,7 +260,7 @@ static wr_status keep_batch(struct wr_writer *w, const struct wr_batch *batch, s
     return status;
 }
 
-static wr_status kafka_write(struct wr_writer *w, const struct wr_batch *batch, struct wr_time now,
+wr_status wr_kafka_sink_write(struct wr_writer *w, const struct wr_batch *batch, struct wr_time now,
                              struct wr_error *err)
 {
     if (w->failed) {
@@ -271,7 +282,7 @@ static wr_status kafka_write(struct wr_writer *w, const struct wr_batch *batch, 
     return WR_OK;
 }
 
-static wr_status kafka_tick(struct wr_writer *w, struct wr_time now, int64_t *next_ns,
+wr_status wr_kafka_sink_tick(struct wr_writer *w, struct wr_time now, int64_t *next_ns,
                             struct wr_error *err)
 {
     wr_kafka_serve(w);
@@ -286,7 +297,7 @@ static wr_status kafka_tick(struct wr_writer *w, struct wr_time now, int64_t *ne
 
 /* ---- epochs ---- */
 
-static wr_status kafka_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
+wr_status wr_kafka_sink_prepare(struct wr_writer *w, uint64_t epoch, struct wr_buf *receipt,
                               struct wr_error *err)
 {
     if (w->env.exactly_once) {
@@ -314,7 +325,7 @@ static wr_status kafka_prepare(struct wr_writer *w, uint64_t epoch, struct wr_bu
     return WR_FAIL;
 }
 
-static wr_status kafka_publish(struct wr_writer *w, uint64_t epoch,
+wr_status wr_kafka_sink_publish(struct wr_writer *w, uint64_t epoch,
                               const struct wr_receipt *receipts, uint32_t receipt_count,
                               struct wr_error *err)
 {
@@ -323,12 +334,12 @@ static wr_status kafka_publish(struct wr_writer *w, uint64_t epoch,
                : WR_OK;
 }
 
-static void kafka_stats(const struct wr_writer *w, struct wr_sink_stats *stats)
+void wr_kafka_sink_stats(const struct wr_writer *w, struct wr_sink_stats *stats)
 {
     *stats = w->stats;
 }
 
-static uint64_t kafka_held_bytes(const struct wr_writer *w)
+uint64_t wr_kafka_sink_held_bytes(const struct wr_writer *w)
 {
     return w->outstanding_bytes + w->row.capacity + wr_kafka_spools_held(&w->spools);
 }
@@ -339,14 +350,14 @@ const struct wr_sink_ops wr_sink_kafka = {
     .has_format = true,
     .exactly_once = true,
     .options = kafka_options,
-    .check = kafka_check,
-    .open = kafka_open,
-    .write = kafka_write,
-    .tick = kafka_tick,
+    .check = wr_kafka_sink_check,
+    .open = wr_kafka_sink_open,
+    .write = wr_kafka_sink_write,
+    .tick = wr_kafka_sink_tick,
     .recover = wr_kafka_commit_recover,
-    .prepare = kafka_prepare,
-    .publish = kafka_publish,
-    .stats = kafka_stats,
-    .held_bytes = kafka_held_bytes,
-    .close = kafka_close,
+    .prepare = wr_kafka_sink_prepare,
+    .publish = wr_kafka_sink_publish,
+    .stats = wr_kafka_sink_stats,
+    .held_bytes = wr_kafka_sink_held_bytes,
+    .close = wr_kafka_sink_close,
 };

@@ -6,6 +6,7 @@
 
 extern const struct wr_sink_ops wr_sink_blackhole;
 extern const struct wr_sink_ops wr_sink_delta;
+extern const struct wr_sink_ops wr_sink_eventhubs;
 extern const struct wr_sink_ops wr_sink_file;
 extern const struct wr_sink_ops wr_sink_kafka;
 extern const struct wr_sink_ops wr_sink_parquet;

@@ -5,9 +5,11 @@
 #include "weir/source.h"
 
 extern const struct wr_source_ops wr_source_kafka;
+extern const struct wr_source_ops wr_source_eventhubs;
 extern const struct wr_source_ops wr_source_file;
 extern const struct wr_source_ops wr_source_datagen;
 extern const struct wr_source_ops wr_source_nexmark;
 extern const struct wr_source_ops wr_source_http;
+extern const struct wr_source_ops wr_source_mqtt;
 
 #endif

@@ -25,8 +25,13 @@
 static void log_cb(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     struct wr_source *s = rd_kafka_opaque(rk);
+    char line[1024];
+    if (s == NULL || (level > 4 && !wr_log_enabled(WR_LOG_DEBUG))) {
+        return;
+    }
+    text = wr_kafka_access_log_line(s->access, text, line, sizeof line);
     wr_log_debug("kafka", "librdkafka: %s: %s", facility, text);
-    if (level > 4 || s == NULL) { /* syslog's LOG_WARNING */
+    if (level > 4) { /* syslog's LOG_WARNING */
         return;
     }
     /* "[thrd:...]: broker/1: what": the user needs the last part. */
@@ -50,8 +55,15 @@ static void error_cb(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     s->down = s->down || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     pthread_mutex_unlock(&s->lock);
     if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
-        wr_log_warn("kafka", "%s", reason);
+        char line[512];
+        wr_log_warn("kafka", "%s", wr_kafka_access_log_line(s->access, reason, line, sizeof line));
     }
+}
+
+/* @thread librdkafka's background */
+static void refresh_token(rd_kafka_t *rk, const char *config, void *opaque)
+{
+    wr_kafka_access_refresh(((struct wr_source *)opaque)->access, rk);
 }
 
 /* @thread control */
@@ -70,7 +82,7 @@ static void commit_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 
 /* ---- open, close ---- */
 
-static void kafka_close(struct wr_source *s)
+void wr_kafka_close(struct wr_source *s)
 {
     if (s == NULL) {
         return;
@@ -100,6 +112,7 @@ static void kafka_close(struct wr_source *s)
     free(s->splits);
     free(s->queues);
     free(s->mail);
+    wr_kafka_access_destroy(s->access);
     wr_open_gate_deinit(&s->gate);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -108,7 +121,7 @@ static void kafka_close(struct wr_source *s)
 static wr_status create_client(struct wr_source *s, struct wr_error *err)
 {
     rd_kafka_conf_t *conf = NULL;
-    WR_TRY(wr_kafka_make_conf(s, &conf, err));
+    WR_TRY(wr_kafka_make_conf(s, refresh_token, &conf, err));
     rd_kafka_conf_set_opaque(conf, s);
     rd_kafka_conf_set_log_cb(conf, log_cb);
     rd_kafka_conf_set_error_cb(conf, error_cb);
@@ -118,8 +131,12 @@ static wr_status create_client(struct wr_source *s, struct wr_error *err)
     s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof reason);
     if (s->rk == NULL) {
         rd_kafka_conf_destroy(conf);
-        return wr_fail(err, WR_CLASS_USER, "librdkafka refuses this configuration: %s", reason);
+        wr_kafka_access_redact(s->access, reason);
+        (void)wr_fail(err, WR_CLASS_USER, "librdkafka refuses this configuration");
+        (void)wr_kafka_access_explain(s->access, reason, err);
+        return WR_FAIL;
     }
+    WR_TRY(wr_kafka_access_begin(s->access, s->rk, err));
     rd_kafka_poll_set_consumer(s->rk);
     s->queues = wr_calloc(s->env.workers, sizeof(rd_kafka_queue_t *));
     for (uint32_t w = 0; w < s->env.workers; w++) {
@@ -143,7 +160,8 @@ static wr_status subscribe(struct wr_source *s, struct wr_error *err)
 
 static wr_status start(struct wr_source *s, struct wr_error *err)
 {
-    WR_TRY(wr_kafka_read_options(s, err));
+    uint32_t bad_at;
+    WR_TRY(wr_kafka_read_options(s, &bad_at, err));
     WR_TRY(create_client(s, err));
     rd_kafka_topic_partition_list_t *list = NULL;
     WR_TRY(wr_kafka_discover(s, WR_KAFKA_OPEN_MS, &list, err)); /* also with a group: says what is
@@ -157,8 +175,8 @@ static wr_status start(struct wr_source *s, struct wr_error *err)
     return status;
 }
 
-static wr_status kafka_open(struct wr_source **out, const struct wr_source_env *env,
-                            struct wr_error *err)
+wr_status wr_kafka_open(struct wr_source **out, const struct wr_source_env *env,
+                        struct wr_error *err)
 {
     struct wr_source *s = wr_calloc(1, sizeof *s);
     s->env = *env;
@@ -167,7 +185,7 @@ static wr_status kafka_open(struct wr_source **out, const struct wr_source_env *
     pthread_mutex_init(&s->lock, NULL);
     wr_open_gate_init(&s->gate, env);
     if (start(s, err) != WR_OK) {
-        kafka_close(s);
+        wr_kafka_close(s);
         return WR_FAIL;
     }
     *out = s;
@@ -317,7 +335,7 @@ static wr_status commit_due(struct wr_source *s, int64_t now_ns, struct wr_error
     return WR_OK;
 }
 
-static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_error *err)
+wr_status wr_kafka_tick(struct wr_source *s, struct wr_time now, struct wr_error *err)
 {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(s->rk, 0); /* runs the callbacks */
     wr_status status = WR_OK;
@@ -347,8 +365,8 @@ static wr_status kafka_tick(struct wr_source *s, struct wr_time now, struct wr_e
     return tell_trouble(s, err);
 }
 
-static wr_status kafka_commit(struct wr_source *s, const struct wr_split_position *positions,
-                              uint32_t count, struct wr_error *err)
+wr_status wr_kafka_commit(struct wr_source *s, const struct wr_split_position *positions,
+                          uint32_t count, struct wr_error *err)
 {
     if (s->group == NULL) {
         return WR_OK;
@@ -372,7 +390,7 @@ static wr_status kafka_commit(struct wr_source *s, const struct wr_split_positio
     return commit_due(s, wr_clock_now().mono_ns, err);
 }
 
-static int64_t kafka_lag(struct wr_source *s)
+int64_t wr_kafka_lag(struct wr_source *s)
 {
     int64_t sum = 0;
     pthread_mutex_lock(&s->lock);
@@ -406,14 +424,14 @@ const struct wr_source_ops wr_source_kafka = {
                   [WR_META_KEY] = true,
                   [WR_META_HEADERS] = true },
     .check = wr_kafka_check,
-    .open = kafka_open,
+    .open = wr_kafka_open,
     .reader_open = wr_kafka_reader_open,
     .poll = wr_kafka_reader_poll,
     .pause = wr_kafka_reader_pause,
     .deadline_ns = wr_kafka_reader_deadline_ns,
     .reader_close = wr_kafka_reader_close,
-    .tick = kafka_tick,
-    .commit = kafka_commit,
-    .lag = kafka_lag,
-    .close = kafka_close,
+    .tick = wr_kafka_tick,
+    .commit = wr_kafka_commit,
+    .lag = wr_kafka_lag,
+    .close = wr_kafka_close,
 };

@@ -16,6 +16,7 @@
 /* Asking inside a rebalance holds up control: not for long. */
 #define ASK_MS 5000
 #define ASK_AGAIN_US 100000
+#define FIRST_ASK_MS 2500
 
 typedef rd_kafka_topic_partition_list_t partition_list;
 
@@ -32,15 +33,10 @@ wr_status wr_kafka_fail(struct wr_source *s, struct wr_error *err, rd_kafka_resp
     pthread_mutex_lock(&s->lock);
     memcpy(trouble, s->trouble, sizeof trouble);
     pthread_mutex_unlock(&s->lock);
-    if (trouble[0] != '\0') {
-        wr_error_detail(err, "%s", trouble);
+    if (wr_kafka_access_explain(s->access, trouble, err)) {
+        return WR_FAIL;
     }
-    if (strstr(trouble, "SASL") != NULL) {
-        wr_error_hint(err, "check kafka.sasl.mechanism, kafka.sasl.username and "
-                           "kafka.sasl.password");
-    } else if (strstr(trouble, "SSL") != NULL) {
-        wr_error_hint(err, "check kafka.security.protocol and kafka.ssl.ca.location");
-    } else if (reach) {
+    if (reach) {
         wr_error_hint(err, "check that brokers names the cluster and that it runs: kcat -L -b %s",
                       s->brokers);
     } else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
@@ -52,6 +48,23 @@ wr_status wr_kafka_fail(struct wr_source *s, struct wr_error *err, rd_kafka_resp
 }
 
 /* ---- discovery ---- */
+
+/* Asks twice: a cluster that has refused us by then would refuse us to the end of the patience as well. */
+static rd_kafka_resp_err_t ask_metadata(struct wr_source *s, int all, rd_kafka_topic_t *topic,
+                                        const struct rd_kafka_metadata **metadata, int timeout_ms)
+{
+    const int first_ms = timeout_ms < FIRST_ASK_MS ? timeout_ms : FIRST_ASK_MS;
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(s->rk, all, topic, metadata, first_ms);
+    char trouble[sizeof s->trouble];
+    pthread_mutex_lock(&s->lock);
+    memcpy(trouble, s->trouble, sizeof trouble);
+    pthread_mutex_unlock(&s->lock);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || first_ms == timeout_ms ||
+        wr_kafka_access_refused(s->access, trouble)) {
+        return code;
+    }
+    return rd_kafka_metadata(s->rk, all, topic, metadata, timeout_ms - first_ms);
+}
 
 static wr_status add_topic(struct wr_source *s, const struct rd_kafka_metadata_topic *topic,
                            partition_list *list, struct wr_error *err)
@@ -86,7 +99,7 @@ static wr_status ask_topic(struct wr_source *s, const char *name, int timeout_ms
     rd_kafka_topic_t *topic = rd_kafka_topic_new(s->rk, name, NULL);
     wr_ensure(topic != NULL, err, WR_CLASS_USER, "'%s' cannot be a topic's name", name);
     const struct rd_kafka_metadata *metadata = NULL;
-    const rd_kafka_resp_err_t code = rd_kafka_metadata(s->rk, 0, topic, &metadata, timeout_ms);
+    const rd_kafka_resp_err_t code = ask_metadata(s, 0, topic, &metadata, timeout_ms);
     rd_kafka_topic_destroy(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         char what[300];
@@ -105,7 +118,7 @@ static wr_status ask_pattern(struct wr_source *s, const char *pattern, int timeo
     wr_ensure(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) == 0, err, WR_CLASS_USER,
               "topic = '%s' is not a regular expression", pattern);
     const struct rd_kafka_metadata *metadata = NULL;
-    const rd_kafka_resp_err_t code = rd_kafka_metadata(s->rk, 1, NULL, &metadata, timeout_ms);
+    const rd_kafka_resp_err_t code = ask_metadata(s, 1, NULL, &metadata, timeout_ms);
     wr_status status = WR_OK;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         status = wr_kafka_fail(s, err, code, "cannot list topics");

@@ -23,10 +23,8 @@ const struct wr_option wr_kafka_options[] = {
     { "on_gap", WR_OPTION_ENUM, "fail",
       "What a start does when messages that it had not read were deleted (retention): fail, or skip to the oldest that is left.",
       .enum_words = "fail skip" },
-    { "kafka.", WR_OPTION_PREFIX, NULL,
-      "kafka.<property>: any property of librdkafka, such as kafka.security.protocol = 'SASL_SSL', "
-      "kafka.sasl.mechanism, kafka.sasl.username, kafka.sasl.password, kafka.ssl.ca.location.",
-      .flags = WR_OPTION_SECRET },
+    WR_KAFKA_ACCESS_OPTIONS,
+    WR_KAFKA_PREFIX_OPTION,
     { NULL },
 };
 
@@ -144,18 +142,28 @@ static wr_status parse_start(struct wr_source *s, const char *text, struct wr_er
     return WR_FAIL;
 }
 
-wr_status wr_kafka_read_options(struct wr_source *s, struct wr_error *err)
+wr_status wr_kafka_read_options(struct wr_source *s, uint32_t *bad_at, struct wr_error *err)
 {
-    const struct wr_options *options = s->env.plan->options;
-    s->brokers = wr_options_text(options, "brokers");
-    s->group = wr_options_text(options, "group_id");
-    s->skip_gaps = strcmp(wr_options_text(options, "on_gap"), "skip") == 0;
-    s->topics = wr_options_list(options, "topic", &s->topic_count);
+    const struct wr_plan_source *plan = s->env.plan;
+    WR_TRY(wr_kafka_access_create(&s->access, plan->connector, plan->options, bad_at, err));
+    const bool hubs = wr_kafka_access_is_event_hubs(s->access);
+    const char *const group = hubs ? "consumer_group" : "group_id";
+    s->brokers = wr_kafka_access_brokers(s->access);
+    s->group = wr_options_text(plan->options, group);
+    s->skip_gaps = strcmp(wr_options_text(plan->options, "on_gap"), "skip") == 0;
+    if (hubs) {
+        s->hub = wr_kafka_access_hub(s->access);
+        s->topics = &s->hub;
+        s->topic_count = 1;
+    } else {
+        s->topics = wr_options_list(plan->options, "topic", &s->topic_count);
+    }
     wr_ensure(s->topic_count > 0, err, WR_CLASS_USER, "topic names no topic");
-    WR_TRY(parse_start(s, wr_options_text(options, "start"), err));
+    *bad_at = wr_options_at(plan->options, "start");
+    WR_TRY(parse_start(s, wr_options_text(plan->options, "start"), err));
     if (s->start == WR_KAFKA_COMMITTED && s->group == NULL) {
-        (void)wr_fail(err, WR_CLASS_USER, "start = 'committed' needs a group_id");
-        wr_error_hint(err, "committed offsets belong to a group: add group_id = '...'");
+        (void)wr_fail(err, WR_CLASS_USER, "start = 'committed' needs a %s", group);
+        wr_error_hint(err, "committed offsets belong to a group: add %s = '...'", group);
         return WR_FAIL;
     }
     return WR_OK;
@@ -165,11 +173,13 @@ wr_status wr_kafka_check(const struct wr_plan_source *plan, uint32_t *bad_at,
                          struct wr_error *err)
 {
     struct wr_source s = { .env = { .plan = plan } };
-    *bad_at = wr_options_at(plan->options, "start");
-    WR_TRY(wr_kafka_read_options(&s, err));
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    const wr_status status = set_given(conf, plan->options, bad_at, err);
-    rd_kafka_conf_destroy(conf);
+    wr_status status = wr_kafka_read_options(&s, bad_at, err);
+    if (status == WR_OK) {
+        rd_kafka_conf_t *conf = rd_kafka_conf_new();
+        status = set_given(conf, plan->options, bad_at, err);
+        rd_kafka_conf_destroy(conf);
+    }
+    wr_kafka_access_destroy(s.access);
     return status;
 }
 
@@ -199,7 +209,9 @@ static wr_status set_member(const struct wr_source *s, rd_kafka_conf_t *conf, st
     return status;
 }
 
-wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t **out, struct wr_error *err)
+wr_status wr_kafka_make_conf(struct wr_source *s,
+                             void (*refresh)(rd_kafka_t *, const char *, void *),
+                             rd_kafka_conf_t **out, struct wr_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     uint32_t at;
@@ -208,7 +220,7 @@ wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t **out, struct 
         status = set(conf, defaults[i][0], defaults[i][1], err);
     }
     if (status == WR_OK) {
-        status = set(conf, "bootstrap.servers", s->brokers, err);
+        status = wr_kafka_access_configure(s->access, conf, refresh, err);
     }
     if (status == WR_OK) { /* assign asks for a group's name too, though none is ever joined */
         status = set(conf, "group.id", s->group != NULL ? s->group : "weir", err);

@@ -1,7 +1,8 @@
 /* kafka_source.h: what the parts of the connector 'kafka' share.
  *
  *   kafka.c         options, open, upkeep, commit, lag, close
- *   kafka_conf.c    options -> librdkafka's configuration
+ *   kafka_conf.c    options -> librdkafka's configuration (how to get in: kafka/kafka_access.h)
+ *   eventhubs.c     the connector 'eventhubs': this one, with options of its own
  *   kafka_assign.c  topics and partitions -> splits with a start and an end; groups
  *   kafka_probe.c   are quiet splits still at their end, and do the brokers answer?
  *   kafka_hold.c    splits that are held back while memory is short
@@ -27,6 +28,7 @@
 #ifndef WR_SOURCE_KAFKA_SOURCE_H
 #define WR_SOURCE_KAFKA_SOURCE_H
 
+#include "kafka/kafka_access.h"
 #include "source/source_gate.h"
 #include <librdkafka/rdkafka.h>
 
@@ -73,12 +75,14 @@ struct wr_kafka_split {
 
 struct wr_source {
     struct wr_source_env env;
-    const char *brokers; /* as given, for messages */
+    struct wr_kafka_access *access;
+    const char *brokers; /* for messages */
     const char *group;   /* NULL: partitions are assigned by ourselves */
     enum wr_kafka_start start;
     int64_t start_ms;
     bool start_given;
     bool skip_gaps;
+    const char *hub;           /* eventhubs: the one topic */
     const char *const *topics; /* names, and patterns that begin with ^ */
     uint32_t topic_count;
     rd_kafka_t *rk;
@@ -110,15 +114,27 @@ struct wr_source {
     bool commit_due; /* they are not sent yet, or were refused */
 };
 
+/* kafka.c: what a row of the connectors consists of. */
+wr_status wr_kafka_open(struct wr_source **source, const struct wr_source_env *env,
+                        struct wr_error *err);
+wr_status wr_kafka_tick(struct wr_source *s, struct wr_time now, struct wr_error *err);
+wr_status wr_kafka_commit(struct wr_source *s, const struct wr_split_position *positions,
+                          uint32_t count, struct wr_error *err);
+int64_t wr_kafka_lag(struct wr_source *s);
+void wr_kafka_close(struct wr_source *s);
+
 /* kafka_conf.c */
 extern const struct wr_option wr_kafka_options[];
 /* Each kafka.<property> is known, well-formed and not Weir's own. bad_at: the culprit. */
 WR_NODISCARD wr_status wr_kafka_check(const struct wr_plan_source *plan, uint32_t *bad_at,
                                       struct wr_error *err);
-/* Fills brokers, group, start, topics. */
-WR_NODISCARD wr_status wr_kafka_read_options(struct wr_source *s, struct wr_error *err);
-WR_NODISCARD wr_status wr_kafka_make_conf(struct wr_source *s, rd_kafka_conf_t **conf,
-                                          struct wr_error *err);
+/* Fills access, brokers, group, start, topics. */
+WR_NODISCARD wr_status wr_kafka_read_options(struct wr_source *s, uint32_t *bad_at,
+                                             struct wr_error *err);
+/* refresh: see wr_kafka_access_configure. */
+WR_NODISCARD wr_status wr_kafka_make_conf(struct wr_source *s,
+                                          void (*refresh)(rd_kafka_t *, const char *, void *),
+                                          rd_kafka_conf_t **conf, struct wr_error *err);
 
 /* kafka_assign.c; @thread control */
 /* Finds the topics' partitions; all: also those that have splits already. */
