@@ -86,7 +86,12 @@ void wr_row_csv_append(const struct wr_row_csv *encoder, struct wr_buf *buf,
         }
         const size_t width = wr_type_width(column->type);
         const char *value = (const char *)column->values + row * width;
-        if (wr_type_is_view(column->type) && column->type.id != WR_TYPE_BYTES) {
+        if (wr_type_is_nested(column->type)) {
+            struct wr_buf text = { 0 };
+            wr_text_format_json(&text, column->type, value);
+            append_field(buf, text.data, text.bytes);
+            wr_buf_deinit(&text);
+        } else if (wr_type_is_view(column->type) && column->type.id != WR_TYPE_BYTES) {
             struct wr_view view;
             memcpy(&view, value, sizeof view);
             append_field(buf, wr_view_data(&view), view.bytes);
