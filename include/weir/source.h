@@ -51,6 +51,7 @@ struct wr_source_env {
     uint32_t start_count;
     const char *state_uuid;      /* whose state it is, for names that outlive the process; NULL or "" without state */
     const char *state_directory; /* local, for spools of accepted requests; NULL: none */
+    bool preview;                /* rows are shown and nothing is committed: leave no traces at the other side */
     bool has_state;              /* commit will be called after manifests: positions in it are safe for good */
     struct wr_http_server *http; /* the admin server, for ingest; NULL without --listen */
     /* Wakes a worker's loop from any thread. */
@@ -102,6 +103,7 @@ struct wr_source_ops {
     /* Positions count what came, in the order in which it came (queues that acknowledge each message): what was not committed is
      * delivered again in another order, so all sinks of such a source must commit together (run/cadence.h). */
     bool counts_arrivals;
+    bool key_is_topic; /* as of its records (batch/records.h), for dead letters that are read again */
     bool metadata[WR_META_COUNT_];
     const char *unavailable;         /* not built in: the reason */
     const struct wr_schema *own_columns; /* columns when CREATE SOURCE lists none, else NULL */
@@ -132,6 +134,9 @@ struct wr_source_ops {
      * @thread control */
     wr_status (*commit)(struct wr_source *source, const struct wr_split_position *positions,
                         uint32_t count, struct wr_error *err);
+    /* Of sources with WR_META_MESSAGE_ID: no message whose first delivery got a smaller position comes again (it is acknowledged, and the
+     * time that deduplicate_within allows for late copies is over). Never decreases. @thread worker */
+    int64_t (*redelivers_from)(struct wr_source *source);
     /* Records behind the source's end, all splits; -1 unknown. May be NULL. @thread control */
     int64_t (*lag)(struct wr_source *source);
     void (*close)(struct wr_source *source); /* all readers are closed; NULL is fine; @thread control */

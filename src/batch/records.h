@@ -37,6 +37,9 @@ struct wr_records {
     /* The last header of that name as it came, borrowed from the record; data NULL: there is none. NULL where the source has
      * none. */
     struct wr_slice (*header)(const struct wr_records *records, uint32_t index, const char *name);
+    /* What the service calls a message, the same in each delivery; borrowed from the record. NULL where the source has none. */
+    struct wr_slice (*message_id)(const struct wr_records *records, uint32_t index);
+    bool key_is_topic; /* each record's key is its topic (MQTT): what _topic shows */
     void *owner; /* the reader */
 };
 

@@ -162,6 +162,7 @@ wr_status wr_pipeline_open_sources(struct wr_pipeline *p, struct wr_error *err)
                                            .memory_bytes = p->config.memory_bytes / 8 /
                                                            p->plan->source_count,
                                            .bounded = p->config.bounded,
+                                           .preview = p->config.preview_rows > 0,
                                            .http = p->http,
                                            .wake = wake_worker,
                                            .wake_ctx = p };

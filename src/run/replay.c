@@ -532,6 +532,7 @@ static struct letter_records *begin_records(struct wr_reader *r)
     into->base.split = r->turn;
     into->base.release = release_letters;
     into->base.headers_json = headers_json;
+    into->base.key_is_topic = s->replay->originals[s->index]->key_is_topic;
     into->positions = WR_ARENA_ARRAY(&into->arena, int64_t, rows);
     into->headers = WR_ARENA_ARRAY(&into->arena, struct wr_slice, rows);
     into->origin.split = copy(&into->arena, r->letter.split);
