@@ -175,6 +175,8 @@ def recoded(tmp_path, schema, records):
     """The records as Avro C writes them; None when it does not take the schema."""
     data = b"".join(struct.pack("<I", len(r)) + r for r in records)
     (tmp_path / "c.avsc").write_text(json.dumps(schema))
+    if '"size": 0' in json.dumps(schema):
+        return None  # Avro C reads no fixed of no bytes
     done = subprocess.run([RECODE, tmp_path / "c.avsc"], input=data, capture_output=True, timeout=60, check=False)
     if done.returncode == 3:
         return None
@@ -212,6 +214,7 @@ def test_values_are_fastavros(tmp_path, seed):
     columns = [f"{f['name']}:{nested_column(maker, f['type'])}" for f in asked]
     check(drive(tmp_path, schema, None, columns, records), expected)
     again = recoded(tmp_path, schema, records)
+    assert again is not None or '"size": 0' in json.dumps(schema)
     if again is not None:
         check(drive(tmp_path, schema, None, columns, again), expected)
 
