@@ -701,6 +701,51 @@ class KinesisGate(_Kinesis):
             return json.load(answer)
 
 
+class Mosquitto(Service):
+    """An MQTT broker: anybody may at url, user weir with its password at url_password, TLS at url_tls and url_mtls."""
+
+    script = "mosquitto"
+    ports = 4
+    user, password = "weir", "weir-secret"
+
+    def _check_available(self):
+        if not (TOOLS / "mosquitto" / "bin" / "mosquitto").exists() and not shutil.which("mosquitto_pub"):
+            raise Unavailable("mosquitto: not installed (tests/services/install mosquitto)")
+
+    @property
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def url_password(self):
+        return f"mqtt://127.0.0.1:{self.port + 1}"
+
+    @property
+    def url_tls(self):
+        return f"mqtts://localhost:{self.port + 2}"
+
+    @property
+    def url_mtls(self):
+        return f"mqtts://localhost:{self.port + 3}"
+
+    @property
+    def certs(self):
+        """Directory of ca.crt, client.crt, client.key, other-ca.crt."""
+        return self.directory / "certs"
+
+    def ready(self):
+        with socket.create_connection(("127.0.0.1", self.port + 3), timeout=2):
+            return True
+
+    def publish(self, topic, values, *arguments, seconds=RUN_SECONDS):
+        """Sends values (bytes without line ends, str, or what json.dumps takes) at QoS 1, and waits until the broker has
+        them. arguments: mosquitto_pub's own."""
+        environment = {**os.environ, "PATH": f"{TOOLS}/mosquitto/bin:{os.environ['PATH']}"}
+        lines = b"".join(_as_bytes(value) + b"\n" for value in values)
+        subprocess.run(["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", "1", "-l", *arguments], input=lines,
+                       env=environment, check=True, timeout=seconds)
+
+
 class Toxiproxy(Service):
     """A TCP proxy that misbehaves on demand: add_proxy(), then toxic(), enable()."""
 
