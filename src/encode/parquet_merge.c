@@ -12,20 +12,25 @@
 #define FOOTER_BYTES_MAX (256u << 20)
 #define GROUPS_MAX       32767u /* the ordinal of a row group is an i16 */
 
-/* A schema's column and what is known of it. */
+/* Deeper than any leaf of ours: what lies deeper in a file is of no interest here. */
+#define NESTING_MAX WR_PARQUET_DEPTH_MAX
+
+/* A leaf of the schema and what is known of it. */
 struct known {
     struct wr_parquet_column_summary summary;
     struct wr_parquet_layout layout;
+    struct wr_type type;
+    uint32_t element; /* in the tree */
     bool in_file;
     bool no_bounds; /* some row group has values, but no bounds that could be understood */
     bool no_nulls;
 };
 
 struct wr_parquet_merge {
-    const struct wr_schema *schema;
     wr_parquet_write_fn write;
     void *write_ctx;
-    struct known *known; /* one per column of the schema */
+    struct wr_parquet_tree tree; /* of the schema; empty: it has too many leaves to be looked at */
+    struct known *known;         /* one per leaf */
     struct wr_arena arena; /* of the footer in hand */
     struct wr_buf head;    /* the first file's footer, without row groups */
     struct wr_buf schema_text; /* its schema, serialised */
@@ -35,6 +40,7 @@ struct wr_parquet_merge {
     struct wr_buf offset_indexes;
     uint64_t offset;
     uint64_t rows;
+    bool unknown; /* some group's columns could not be told apart: nothing is known of any */
     /* of the file being added */
     wr_parquet_fetch_fn fetch;
     void *fetch_ctx;
@@ -48,15 +54,21 @@ struct wr_parquet_merge *wr_parquet_merge_create(const struct wr_schema *schema,
                                                  void *ctx)
 {
     struct wr_parquet_merge *m = wr_calloc(1, sizeof *m);
-    m->schema = schema;
     m->write = write;
     m->write_ctx = ctx;
-    m->known = wr_calloc(schema->count + 1, sizeof *m->known);
-    for (uint32_t i = 0; i < schema->count; i++) {
+    if (wr_parquet_tree_fits(schema, NULL) == WR_OK) {
+        wr_parquet_tree_init(&m->tree, schema);
+    }
+    m->known = wr_calloc(m->tree.leaf_count + 1u, sizeof *m->known);
+    for (uint32_t i = 0; i < m->tree.leaf_count; i++) {
         struct known *k = &m->known[i];
-        k->summary.index = i;
-        if ((skip == NULL || skip[i] == 0) &&
-            wr_parquet_layout_of(schema->fields[i].type, &k->layout)) {
+        k->element = m->tree.leaves[i];
+        const struct wr_parquet_element *element = &m->tree.elements[k->element];
+        k->type = element->type;
+        k->summary.index = element->column;
+        k->summary.leaf = i - m->tree.elements[m->tree.roots[element->column]].leaf;
+        if ((skip == NULL || skip[element->column] == 0) &&
+            wr_parquet_layout_of(k->type, &k->layout)) {
             k->summary.kind = (enum wr_bounds_kind)k->layout.bounds;
             k->summary.width = k->layout.width;
         }
@@ -75,6 +87,7 @@ void wr_parquet_merge_destroy(struct wr_parquet_merge *m)
         wr_buf_deinit(&m->column_indexes);
         wr_buf_deinit(&m->offset_indexes);
         wr_buf_deinit(&m->window);
+        wr_parquet_tree_deinit(&m->tree);
         free(m->known);
         free(m);
     }
@@ -303,10 +316,10 @@ static bool bounds_of(const struct known *k, struct wr_type type, struct wr_slic
     return true;
 }
 
-static void learn_chunk(struct wr_parquet_merge *m, struct known *k,
-                        const struct wr_thrift_node *element, const struct wr_thrift_node *meta)
+static void learn_chunk(struct known *k, const struct wr_thrift_node *element,
+                        const struct wr_thrift_node *meta)
 {
-    const struct wr_type type = m->schema->fields[k->summary.index].type;
+    const struct wr_type type = k->type;
     const struct wr_thrift_node *statistics = wr_thrift_field(meta, 12);
     const int64_t values = wr_thrift_number(meta, 5, -1);
     const int64_t nulls = wr_thrift_number(statistics, 3, -1);
@@ -327,23 +340,93 @@ static void learn_chunk(struct wr_parquet_merge *m, struct known *k,
     wr_bounds_merge(&k->summary.bounds, &bounds, (enum wr_bounds_kind)k->layout.bounds);
 }
 
-/* Only flat columns, which is what tables of ours have. */
-static void learn_group(struct wr_parquet_merge *m, const struct wr_thrift_node *footer,
+/* Walks the schema of a footer beside the chunks of a row group. */
+struct learner {
+    struct wr_parquet_merge *merge;
+    const struct wr_thrift_node *element; /* the next one */
+    const struct wr_thrift_node *element_end;
+    const struct wr_thrift_node *chunk;
+    const struct wr_thrift_node *chunk_end;
+    struct wr_slice path[NESTING_MAX];
+    uint32_t next; /* leaf that is looked at first: files have them in the schema's order */
+};
+
+static bool has_path(const struct wr_parquet_merge *m, const struct known *k,
+                     const struct wr_slice *path, uint32_t depth)
+{
+    uint32_t at = k->element;
+    while (depth > 0) {
+        const struct wr_parquet_element *element = &m->tree.elements[at];
+        const bool root = element->parent == at;
+        if (!wr_slice_is(path[--depth], element->name) || root != (depth == 0)) {
+            return false;
+        }
+        at = element->parent;
+    }
+    return true;
+}
+
+static struct known *known_leaf(struct learner *l, uint32_t depth)
+{
+    struct wr_parquet_merge *m = l->merge;
+    for (uint32_t i = 0; i < m->tree.leaf_count; i++) {
+        const uint32_t at = (l->next + i) % m->tree.leaf_count;
+        if (has_path(m, &m->known[at], l->path, depth)) {
+            l->next = at + 1;
+            return m->known[at].summary.kind != WR_BOUNDS_NONE ? &m->known[at] : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* The element and all in it; false: the schema makes no sense, what is left of it is not looked at. */
+static bool learn_element(struct learner *l, uint32_t depth)
+{
+    if (l->element == l->element_end || depth == NESTING_MAX) {
+        return false;
+    }
+    const struct wr_thrift_node *element = l->element++;
+    const int64_t children = wr_thrift_number(element, 5, 0);
+    l->path[depth] = wr_thrift_bytes(element, 4);
+    if (children == 0) {
+        struct known *known = known_leaf(l, depth + 1);
+        if (l->chunk == l->chunk_end) {
+            return false;
+        }
+        if (known != NULL) {
+            learn_chunk(known, element, wr_thrift_field(l->chunk, 3));
+        }
+        l->chunk++;
+        return true;
+    }
+    for (int64_t i = 0; i < children; i++) {
+        if (!learn_element(l, depth + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* false: not all columns could be told apart. */
+static bool learn_group(struct wr_parquet_merge *m, const struct wr_thrift_node *footer,
                         const struct wr_thrift_node *group)
 {
     uint32_t elements;
     uint32_t columns;
     const struct wr_thrift_node *element = wr_thrift_list(footer, 2, &elements);
     const struct wr_thrift_node *chunk = wr_thrift_list(group, 1, &columns);
-    for (uint32_t c = 0; c < columns && columns + 1 == elements; c++) {
-        const struct wr_slice name = wr_thrift_bytes(&element[c + 1], 4);
-        for (uint32_t i = 0; i < m->schema->count; i++) {
-            if (m->known[i].summary.kind != WR_BOUNDS_NONE &&
-                wr_slice_is(name, m->schema->fields[i].name)) {
-                learn_chunk(m, &m->known[i], &element[c + 1], wr_thrift_field(&chunk[c], 3));
-            }
+    struct learner l = { .merge = m, .chunk = chunk, .chunk_end = chunk + columns };
+    if (elements < 2) {
+        return false;
+    }
+    l.element = element + 1; /* the root is not in paths */
+    l.element_end = element + elements;
+    while (l.element < l.element_end) {
+        if (!learn_element(&l, 0)) {
+            return false;
         }
     }
+    return l.chunk == l.chunk_end;
 }
 
 /* ---- copying ---- */
@@ -509,7 +592,7 @@ static wr_status add(struct wr_parquet_merge *m, struct wr_error *err)
         WR_TRY(put(m, "PAR1", 4, err));
     }
     for (uint32_t g = 0; g < groups; g++) {
-        learn_group(m, &footer, &group[g]);
+        m->unknown = !learn_group(m, &footer, &group[g]) || m->unknown;
         WR_TRY(copy_group(m, &group[g], err));
     }
     return WR_OK;
@@ -597,10 +680,10 @@ void wr_parquet_merge_summarize(const struct wr_parquet_merge *m,
                                 struct wr_parquet_summary *summary)
 {
     *summary = (struct wr_parquet_summary){ .rows = m->rows, .bytes = m->offset };
-    summary->columns = wr_calloc(m->schema->count + 1, sizeof *summary->columns);
-    for (uint32_t i = 0; i < m->schema->count; i++) {
+    summary->columns = wr_calloc(m->tree.leaf_count + 1u, sizeof *summary->columns);
+    for (uint32_t i = 0; i < m->tree.leaf_count; i++) {
         const struct known *k = &m->known[i];
-        if (k->in_file) {
+        if (k->in_file && !m->unknown) {
             struct wr_parquet_column_summary *c = &summary->columns[summary->columns_count++];
             *c = k->summary;
             c->kind = k->no_bounds ? WR_BOUNDS_NONE : c->kind;

@@ -27,7 +27,7 @@ struct wr_delta_spec {
     const uint32_t *partition;      /* indexes in schema */
     uint32_t partition_count;
     bool create;        /* WR_FAIL (USER) when there is no table and this is false */
-    bool evolve;        /* columns that the table does not have are added (nullable) */
+    bool evolve;        /* columns, and fields of STRUCTs, that the table does not have are added (nullable) */
     const char *engine; /* "weir/0.1.0" */
 };
 
@@ -77,6 +77,10 @@ const char *wr_delta_other_writer(const struct wr_delta *table, const char *app_
 /* Reads what others have committed. */
 WR_NODISCARD wr_status wr_delta_refresh(struct wr_delta *table, struct wr_error *err);
 int64_t wr_delta_version(const struct wr_delta *table);
+/* The keys in the store of all live files, in no order, and of those that a compaction has replaced and no vacuum has removed as far as
+ * the log knows: together all rows as they were written. */
+void wr_delta_each_file(const struct wr_delta *table, void (*found)(void *ctx, const char *key),
+                        void *ctx);
 
 /* Writes a checkpoint when `every` or more versions (0: any) have passed since the last one. Best effort for callers in a hurry. */
 WR_NODISCARD wr_status wr_delta_checkpoint(struct wr_delta *table, uint32_t every, struct wr_error *err);

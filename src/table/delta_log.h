@@ -124,7 +124,7 @@ WR_NODISCARD wr_status wr_delta_check_spec(const struct wr_delta_state *state,
 WR_NODISCARD wr_status wr_delta_check_types(const struct wr_delta_spec *spec, struct wr_error *err);
 /* A new metaData object; base NULL: of a new table. The caller owns it. */
 json_t *wr_delta_make_metadata(const struct wr_delta_spec *spec, const json_t *base);
-/* The wr_schema that a table's flat columns amount to, in arena; columns that have no type of ours have WR_TYPE_NULL.
+/* The wr_schema that a table's columns amount to, in arena; columns that have no type of ours have WR_TYPE_NULL.
  * partition (may be NULL): a flag per column. */
 WR_NODISCARD wr_status wr_delta_table_schema(const struct wr_delta_state *state,
                                              struct wr_arena *arena, struct wr_schema *schema,

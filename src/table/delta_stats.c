@@ -1,8 +1,10 @@
 #include "table/delta_stats.h"
 
+#include "batch/nested.h"
 #include "batch/text.h"
 #include "encode/kernels.h"
 #include "encode/parquet_merge.h"
+#include "encode/parquet_tree.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -176,39 +178,93 @@ static void name(struct wr_buf *into, const char *text, bool *first)
     wr_buf_byte(into, ':');
 }
 
-static void append_bounds(const struct wr_parquet_summary *summary, const struct wr_schema *schema,
-                          bool max, struct wr_buf *into)
+enum what { MINIMUM, MAXIMUM, NULLS };
+
+/* One pass over the schema: the summary's leaves come in the same order, some may be missing. */
+struct pass {
+    const struct wr_parquet_summary *summary;
+    struct wr_buf *into;
+    enum what what;
+    uint32_t at;     /* of the summary's columns */
+    uint32_t column; /* of the schema */
+    uint32_t leaf;   /* the column's next one */
+};
+
+static const struct wr_parquet_column_summary *next_leaf(struct pass *p)
 {
-    bool first = true;
-    for (uint32_t i = 0; i < summary->columns_count; i++) {
-        const struct wr_parquet_column_summary *c = &summary->columns[i];
-        const struct wr_field *field = &schema->fields[c->index];
-        const size_t before = into->bytes;
-        const bool was_first = first;
-        name(into, field->name, &first);
-        if (!append_bound(field->type, c, max, into)) {
-            into->bytes = before;
-            first = was_first;
+    const struct wr_parquet_column_summary *all = p->summary->columns;
+    const uint32_t leaf = p->leaf++;
+    while (p->at < p->summary->columns_count &&
+           (all[p->at].index < p->column ||
+            (all[p->at].index == p->column && all[p->at].leaf < leaf))) {
+        p->at++;
+    }
+    return p->at < p->summary->columns_count && all[p->at].index == p->column &&
+                   all[p->at].leaf == leaf
+               ? &all[p->at]
+               : NULL;
+}
+
+static bool append_number(struct pass *p, struct wr_type type)
+{
+    const struct wr_parquet_column_summary *c = next_leaf(p);
+    if (c == NULL || (p->what == NULLS && c->nulls == WR_PARQUET_NULLS_UNKNOWN)) {
+        return false;
+    }
+    if (p->what != NULLS) {
+        return append_bound(type, c, p->what == MAXIMUM, p->into);
+    }
+    wr_buf_printf(p->into, "%llu", (unsigned long long)c->nulls);
+    return true;
+}
+
+/* What is to be told of a column or field, with its name; nothing when there is nothing. */
+static void append_field(struct pass *p, const char *field, struct wr_type type, bool *first)
+{
+    const size_t before = p->into->bytes;
+    bool empty = true;
+    if (type.id == WR_TYPE_ARRAY || type.id == WR_TYPE_MAP) {
+        p->leaf += wr_parquet_leaves_of(type);
+        return;
+    }
+    const bool was_first = *first;
+    name(p->into, field, first);
+    if (type.id == WR_TYPE_STRUCT) {
+        const struct wr_nested *nested = wr_nested_of(type);
+        wr_buf_byte(p->into, '{');
+        for (uint32_t i = 0; i < nested->field_count; i++) {
+            append_field(p, nested->fields[i].name, nested->fields[i].type, &empty);
         }
+        wr_buf_byte(p->into, '}');
+    } else {
+        empty = !append_number(p, type);
+    }
+    if (empty) {
+        p->into->bytes = before;
+        *first = was_first;
+    }
+}
+
+static void append_columns(const struct wr_parquet_summary *summary, const struct wr_schema *schema,
+                           enum what what, struct wr_buf *into)
+{
+    struct pass p = { .summary = summary, .into = into, .what = what };
+    bool first = true;
+    for (; p.column < schema->count; p.column++) {
+        p.leaf = 0;
+        append_field(&p, schema->fields[p.column].name, schema->fields[p.column].type, &first);
     }
 }
 
 void wr_delta_stats(const struct wr_parquet_summary *summary, const struct wr_schema *schema,
                     struct wr_buf *into)
 {
-    bool first = true;
     wr_buf_printf(into, "{\"numRecords\":%llu,\"minValues\":{", (unsigned long long)summary->rows);
-    append_bounds(summary, schema, false, into);
+    append_columns(summary, schema, MINIMUM, into);
     wr_buf_text(into, "},\"maxValues\":{");
-    append_bounds(summary, schema, true, into);
+    append_columns(summary, schema, MAXIMUM, into);
     wr_buf_text(into, "},\"nullCount\":{");
-    for (uint32_t i = 0; i < summary->columns_count; i++) {
-        const struct wr_parquet_column_summary *c = &summary->columns[i];
-        if (c->nulls != WR_PARQUET_NULLS_UNKNOWN) {
-            name(into, schema->fields[c->index].name, &first);
-            wr_buf_printf(into, "%llu", (unsigned long long)c->nulls);
-        }
-    }
+    append_columns(summary, schema, NULLS, into);
     wr_buf_text(into, "}}");
 }
 

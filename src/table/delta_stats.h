@@ -6,6 +6,7 @@
  *       was rounded to milliseconds (minimum down, maximum up)
  *   (2) a column of floats with a NaN or an infinity has no bounds, because JSON cannot hold them
  *   (3) integers and decimals are written with all their digits
+ * Of a STRUCT's fields it is told in objects of the STRUCT's name, as Spark does; of what lies in arrays and maps nothing.
  * BOOLEAN, BYTEA, JSON and INTERVAL have no bounds, only null counts: nobody compares by them.
  */
 #ifndef WR_TABLE_DELTA_STATS_H
@@ -16,8 +17,8 @@
 #include "encode/parquet.h"
 
 /* A null count that nobody knows (WR_PARQUET_NULLS_UNKNOWN: files of other engines) is left out.
- * Appends the statistics of one file as JSON text: what wr_delta_add.stats wants. The summary's columns are those
- * that the file has (no partition columns); schema is the one that their indexes mean. */
+ * Appends the statistics of one file as JSON text: what wr_delta_add.stats wants. The summary's columns are leaves
+ * that the file has (none of partition columns); schema is the one that their indexes mean. */
 void wr_delta_stats(const struct wr_parquet_summary *summary, const struct wr_schema *schema,
                     struct wr_buf *into);
 

@@ -3,7 +3,7 @@
  *   table_driver URL [OPTION=VALUE...]     then commands on standard input, one per line, words parted by tabs
  *
  * Each command answers one line: OK[\t...], END, or FAIL\tclass\tmessage\tdetail\thint. Rows are files of lines, values parted by
- * tabs as SQL's text, \N for NULL. The commands are at the end of this file.
+ * tabs as SQL's text (nested ones as JSON, nested_json.h), \N for NULL. The commands are at the end of this file.
  */
 #include "base/clock.h"
 #include "batch/batch.h"
@@ -11,6 +11,7 @@
 #include "store/store_ops.h"
 #include "table/delta.h"
 #include "table/delta_stats.h"
+#include "../parquet/nested_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,23 +114,6 @@ static void answer(wr_status status, const struct wr_error *err)
     }
 }
 
-static struct wr_type type_named(const char *name)
-{
-    char text[32];
-    unsigned precision;
-    unsigned scale;
-    if (sscanf(name, "NUMERIC(%u,%u)", &precision, &scale) == 2) {
-        return (struct wr_type){ WR_TYPE_DECIMAL, (uint8_t)precision, (uint8_t)scale, 0 };
-    }
-    for (int id = WR_TYPE_BOOL; id < WR_TYPE_STATE; id++) {
-        if (strcmp(wr_type_name(wr_type_of((enum wr_type_id)id), text, sizeof text), name) == 0) {
-            return wr_type_of((enum wr_type_id)id);
-        }
-    }
-    fprintf(stderr, "no type %s\n", name);
-    abort();
-}
-
 /* "id BIGINT!;name TEXT": '!' is NOT NULL. */
 static void set_schema(char *text)
 {
@@ -141,9 +125,10 @@ static void set_schema(char *text)
         if (bang != NULL) {
             *bang = '\0';
         }
+        const char *type = space + 1;
         fields[schema.count] = (struct wr_field){
             .name = wr_arena_strdup(&arena, at),
-            .type = type_named(space + 1),
+            .type = nested_json_type(&type),
             .not_null = bang != NULL,
             .declared = schema.count,
             .field_id = schema.count + 1,
@@ -203,6 +188,12 @@ static void set_value(struct wr_batch *batch, uint32_t column, uint32_t row, con
     if (strcmp(text, "\\N") == 0) {
         memset((char *)c->values + (size_t)row * width, 0, width);
         wr_bit_clear(wr_batch_nullable(batch, column), row);
+        return;
+    }
+    if (wr_type_is_nested(c->type)) {
+        json_t *json = json_loads(text, 0, NULL);
+        nested_json_value(c->type, json, &batch->arena, (char *)c->values + (size_t)row * width);
+        json_decref(json);
         return;
     }
     char *kept = wr_arena_strdup(&batch->arena, text);
