@@ -25,7 +25,7 @@ const struct wr_option wr_source_common_options[] = {
      "The column that is the event time, as WATERMARK FOR column (zero delay)."},
     {"deduplicate_by", WR_OPTION_TEXT, NULL,
      "A column that tells events apart, such as event_id: of rows with the same value only the first counts, the "
-     "others as filtered. Rows where it is NULL all count."},
+     "others as filtered. Rows where it is NULL all count. Default: _message_id where the connector has it; 'none': off."},
     {"deduplicate_within", WR_OPTION_DURATION, "10m",
      "How long, in event time, a value is remembered behind the watermark.", .min = 1000,
      .max = 3650 * DAY_US},

@@ -419,6 +419,8 @@ static void set_handle(struct grpc_state *state, bool stream)
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                            (long)(channel->plain ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_2TLS));
+    /* libcurl 7.88 begins HTTP/2 anew on a kept connection without TLS, which ends it ("Error in the HTTP2 framing layer"). */
+    (void)curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, channel->plain ? 1L : 0L);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 20L);

@@ -24,8 +24,8 @@ struct wr_options;
 #define WR_NO_NODE UINT32_MAX
 
 /* Metadata columns: after the declared columns in a source's full list, in this order. */
-enum wr_metadata { WR_META_TOPIC, WR_META_PARTITION, WR_META_OFFSET, WR_META_TIMESTAMP, WR_META_KEY, WR_META_HEADERS, WR_META_COUNT_ };
-/* "_topic" TEXT, "_partition" INTEGER, "_offset" BIGINT, "_timestamp" TIMESTAMP, "_key" TEXT, "_headers" JSON */
+enum wr_metadata { WR_META_TOPIC, WR_META_PARTITION, WR_META_OFFSET, WR_META_TIMESTAMP, WR_META_KEY, WR_META_HEADERS, WR_META_MESSAGE_ID, WR_META_COUNT_ };
+/* "_topic" TEXT, "_partition" INTEGER, "_offset" BIGINT, "_timestamp" TIMESTAMP, "_key" TEXT, "_headers" JSON, "_message_id" TEXT */
 
 enum wr_error_policy { WR_ON_ERROR_SKIP, WR_ON_ERROR_FAIL, WR_ON_ERROR_SINK };
 
@@ -51,6 +51,8 @@ struct wr_plan_source {
     uint32_t late_sink;             /* index in sinks or UINT32_MAX: counted */
     uint32_t dedup_column;          /* scan column of deduplicate_by, or WR_NO_COLUMN */
     int64_t dedup_within_us;        /* how long, in event time, a value is remembered */
+    /* dedup_column is _message_id: which copies may still come is the source's to say (source.h, redelivers_from); no event time is needed. */
+    bool dedup_message_id;
     const struct wr_expr *const *computed; /* per scan column: NULL, or a computed column over scan (col AS expr) */
     uint32_t scan_node;
     uint32_t at; /* byte offset of the statement in the SQL text */

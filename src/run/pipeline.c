@@ -186,7 +186,9 @@ void wr_pipeline_allocate(struct wr_pipeline *p)
             p->hub.sources[s].emitted_us = p->recovery->sources[s].emitted_us;
         }
         if (plan->sources[s].dedup_column != WR_NO_COLUMN) {
-            p->seen[s] = wr_seen_set_create(plan->sources[s].dedup_within_us, p->config.workers);
+            p->seen[s] = plan->sources[s].dedup_message_id
+                             ? wr_seen_set_create_by_position(p->config.workers)
+                             : wr_seen_set_create(plan->sources[s].dedup_within_us, p->config.workers);
             if (p->recovery == NULL) {
                 wr_seen_set_log_nothing(p->seen[s]);
             }

@@ -517,7 +517,6 @@ static struct wr_seen_key key_of(const struct wr_scan *scan, const struct wr_sca
                                  const struct wr_batch *batch, uint32_t row)
 {
     const struct wr_column *column = &batch->columns[scan->plan->dedup_column];
-    const struct wr_column *time = &batch->columns[scan->plan->event_time];
     const void *value = (const char *)column->values + (size_t)row * wr_type_width(column->type);
     XXH128_hash_t hash;
     if (wr_type_is_view(column->type)) {
@@ -526,6 +525,10 @@ static struct wr_seen_key key_of(const struct wr_scan *scan, const struct wr_sca
     } else {
         hash = XXH3_128bits(value, wr_type_width(column->type));
     }
+    if (scan->plan->dedup_message_id) {
+        return (struct wr_seen_key){ hash.high64, hash.low64, batch->records->items[row].position };
+    }
+    const struct wr_column *time = &batch->columns[scan->plan->event_time];
     return (struct wr_seen_key){ hash.high64, hash.low64,
                                  wr_column_is_null(time, row) ? split->watermark_us
                                                               : ((const int64_t *)time->values)[row] };
@@ -565,15 +568,36 @@ static void drop_seen(struct wr_scan *scan, struct wr_scan_split *split, struct 
     }
 }
 
+/* A record that cannot be decoded has no row to be dropped: the second delivery of one must not make a second dead letter. */
+static bool is_copy(struct wr_scan *scan, struct wr_scan_split *split, const struct wr_batch *batch, uint32_t row)
+{
+    bool fresh = true;
+    if (scan->seen == NULL || !scan->plan->dedup_message_id || wr_column_is_null(&batch->columns[scan->plan->dedup_column], row)) {
+        return false;
+    }
+    const struct wr_seen_key key = key_of(scan, split, batch, row);
+    wr_seen_set_check(scan->seen, scan->worker->index, &key, 1, &fresh);
+    for (uint32_t k = 0; !fresh && k < scan->pipeline->plan->sink_count; k++) {
+        if (split->ledger[k] != NULL && !scan->muted[k]) {
+            split->ledger[k]->filtered++;
+        }
+    }
+    return !fresh;
+}
+
 static void push(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
                  struct wr_time now)
 {
+    const bool dedup = scan->seen != NULL && !scan->letter_muted; /* what failed in a sink's query had passed here, and is remembered */
     batch->origin.source = scan->source;
     batch->origin.split = split->index;
     batch->origin.lateness_us = scan->plan->lateness_us;
     batch->origin.wm_before = NULL;
     batch->origin.wm_low = split->watermark_us;
     batch->origin.wm_high = split->watermark_us;
+    if (dedup && scan->plan->dedup_message_id) {
+        drop_seen(scan, split, batch); /* before anything can be refused: see is_copy */
+    }
     compute_columns(scan, split, batch, now);
     if (scan->plan->event_time != WR_NO_COLUMN) {
         drop_rows_ahead(scan, split, batch, now);
@@ -581,7 +605,7 @@ static void push(struct wr_scan *scan, struct wr_scan_split *split, struct wr_ba
             track_watermark(scan, split, batch, now);
         }
     }
-    if (scan->seen != NULL && !scan->letter_muted) { /* what failed in a sink's query had passed here, and is remembered */
+    if (dedup && !scan->plan->dedup_message_id) {
         drop_seen(scan, split, batch);
     }
     wr_exec_push(scan->worker->exec, scan->source, batch, now);
@@ -652,6 +676,9 @@ static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
         wr_metadata_fill(batch, scan->plan->metadata_column, records, split->topic, split->partition);
     }
     for (uint32_t f = 0; f < scan->faults.count; f++) {
+        if (is_copy(scan, split, batch, scan->faults.items[f].row)) {
+            continue;
+        }
         refuse(scan, split, batch, scan->faults.items[f].row, scan->faults.items[f].message,
                scan->faults.items[f].field);
     }
@@ -991,7 +1018,12 @@ void wr_scan_watermark(struct wr_scan *scan, struct wr_time now)
     }
     const int64_t emitted = wr_hub_report(&scan->pipeline->hub, scan->source, scan->worker->index,
                                           active, scan->finished, low);
-    if (scan->seen != NULL && emitted != WR_TIME_MIN && emitted != WR_TIME_MAX) {
+    if (scan->seen != NULL && scan->plan->dedup_message_id) {
+        if (scan->ops->redelivers_from != NULL) {
+            wr_seen_set_expire_before(scan->seen, scan->worker->index,
+                                      scan->ops->redelivers_from(scan->pipeline->sources[scan->source]));
+        }
+    } else if (scan->seen != NULL && emitted != WR_TIME_MIN && emitted != WR_TIME_MAX) {
         wr_seen_set_expire(scan->seen, scan->worker->index, emitted);
     }
     const int64_t mine = active ? low : (scan->finished ? WR_TIME_MAX : emitted);

@@ -11,5 +11,6 @@ extern const struct wr_source_ops wr_source_datagen;
 extern const struct wr_source_ops wr_source_nexmark;
 extern const struct wr_source_ops wr_source_http;
 extern const struct wr_source_ops wr_source_mqtt;
+extern const struct wr_source_ops wr_source_pubsub;
 
 #endif

@@ -7,6 +7,7 @@ const struct wr_source_ops *const wr_sources[] = {
     &wr_source_file,
     &wr_source_http,
     &wr_source_mqtt,
+    &wr_source_pubsub,
     &wr_source_datagen,
     &wr_source_nexmark,
     NULL,

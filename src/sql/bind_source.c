@@ -17,6 +17,7 @@ static const struct {
     [WR_META_TIMESTAMP] = {"_timestamp", WR_TYPE_TIMESTAMP, "timestamp"},
     [WR_META_KEY] = {"_key", WR_TYPE_TEXT, "key"},
     [WR_META_HEADERS] = {"_headers", WR_TYPE_JSON, "headers"},
+    [WR_META_MESSAGE_ID] = {"_message_id", WR_TYPE_TEXT, "message_id"},
 };
 
 struct source {
@@ -351,7 +352,11 @@ static bool bind_deduplication(struct source *src)
 {
     const struct wr_options *o = src->plan->options;
     const char *field = wr_options_text(o, "deduplicate_by");
-    if (field == NULL) {
+    const bool has_ids = src->connector->metadata[WR_META_MESSAGE_ID];
+    if (field == NULL && has_ids) {
+        field = metadata_columns[WR_META_MESSAGE_ID].name; /* the service delivers again what a crash left unacknowledged */
+    }
+    if (field == NULL || strcmp(field, "none") == 0) {
         return true;
     }
     const struct wr_ast_name name = { .text = wr_slice_of(field),
@@ -360,7 +365,10 @@ static bool bind_deduplication(struct source *src)
     if (found < 0) {
         return false;
     }
-    if (src->plan->watermark == NULL) {
+    src->plan->dedup_message_id =
+        has_ids && strcmp(src->object->draft->schema.fields[found].name, metadata_columns[WR_META_MESSAGE_ID].name) == 0 &&
+        (uint32_t)found >= src->plan->declared.count;
+    if (src->plan->watermark == NULL && !src->plan->dedup_message_id) {
         wr_bind_fail(src->binder, name.at, "deduplicate_by needs an event time");
         wr_bind_hint(src->binder, "add WATERMARK FOR column AS column - INTERVAL '1 second': values are "
                                   "forgotten when the watermark has passed them by deduplicate_within");

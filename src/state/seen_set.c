@@ -45,6 +45,8 @@
 #define REWRITE_LEAST 1024u
 #define REWRITE_PART 128u   /* of the rows per epoch: no record older than 192 + 128 epochs stays needed */
 #define RECORD_BYTES 24u
+#define BY_POSITION (INT64_MAX / 2) /* "within" of positions: all of them */
+#define TOLD_EVERY_ROWS 65536u
 
 struct mark {
     uint64_t epoch;
@@ -78,6 +80,7 @@ struct wr_seen_set {
     struct log *logs;
     uint32_t workers;
     int64_t within_us;
+    uint64_t told_every; /* by how much the watermark moves at least until shards are told */
     bool logging;
     pthread_mutex_t cut_lock;
     uint64_t cut_epoch;    /* newest epoch whose first cut has come */
@@ -90,6 +93,7 @@ struct wr_seen_set *wr_seen_set_create(int64_t within_us, uint32_t workers)
     wr_assert(within_us > 0 && workers > 0);
     struct wr_seen_set *set = wr_calloc(1, sizeof *set);
     set->within_us = within_us;
+    set->told_every = (uint64_t)within_us / 64;
     set->workers = workers;
     set->logging = true;
     set->base = UINT64_MAX;
@@ -103,6 +107,13 @@ struct wr_seen_set *wr_seen_set_create(int64_t within_us, uint32_t workers)
         pthread_mutex_init(&set->shards[s].lock, NULL);
         set->shards[s].watermark_us = WR_TIME_MIN;
     }
+    return set;
+}
+
+struct wr_seen_set *wr_seen_set_create_by_position(uint32_t workers)
+{
+    struct wr_seen_set *set = wr_seen_set_create(BY_POSITION, workers);
+    set->told_every = TOLD_EVERY_ROWS;
     return set;
 }
 
@@ -361,7 +372,7 @@ void wr_seen_set_expire(struct wr_seen_set *set, uint32_t worker, int64_t waterm
     /* A watermark that has hardly moved is not worth a lock per shard. */
     const bool tell = watermark_us > log->told_us &&
                       (watermark_us == WR_TIME_MAX || log->told_us == WR_TIME_MIN ||
-                       apart(watermark_us, log->told_us) > (uint64_t)set->within_us / 64);
+                       apart(watermark_us, log->told_us) > set->told_every);
     for (uint32_t s = worker; tell && s < WR_SHARDS; s += set->workers) {
         struct shard *shard = &set->shards[s];
         pthread_mutex_lock(&shard->lock);
@@ -379,6 +390,12 @@ void wr_seen_set_expire(struct wr_seen_set *set, uint32_t worker, int64_t waterm
     pthread_mutex_lock(&shard->lock);
     keep_up(set, shard, &log->records, EXPIRE_ROWS);
     pthread_mutex_unlock(&shard->lock);
+}
+
+void wr_seen_set_expire_before(struct wr_seen_set *set, uint32_t worker, int64_t position)
+{
+    wr_assert(set->within_us == BY_POSITION && position >= 0 && position < BY_POSITION);
+    wr_seen_set_expire(set, worker, position + BY_POSITION);
 }
 
 /* ---- checking ---- */

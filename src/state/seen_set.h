@@ -29,6 +29,9 @@ struct wr_seen_key {
 
 /* within_us > 0; workers: who log. */
 struct wr_seen_set *wr_seen_set_create(int64_t within_us, uint32_t workers);
+/* Keys without an event time: event_us is the position of the row, a copy is one at any distance, and they are forgotten by
+ * wr_seen_set_expire_before. */
+struct wr_seen_set *wr_seen_set_create_by_position(uint32_t workers);
 void wr_seen_set_destroy(struct wr_seen_set *set); /* NULL is fine */
 /* Without state: nothing is logged, snapshot is never called. Before the first check. @thread any */
 void wr_seen_set_log_nothing(struct wr_seen_set *set);
@@ -39,6 +42,8 @@ void wr_seen_set_check(struct wr_seen_set *set, uint32_t worker, const struct wr
 /* Forgets what the watermark has left behind; a bounded piece of work per call. watermark_us: the source's, over all its splits and
  * workers (a copy may still come through the slowest). @thread worker */
 void wr_seen_set_expire(struct wr_seen_set *set, uint32_t worker, int64_t watermark_us);
+/* Forgets keys of smaller positions. @thread worker */
+void wr_seen_set_expire_before(struct wr_seen_set *set, uint32_t worker, int64_t position);
 /* Appends this worker's log since the last call (records of snapshot.h) and empties it; also rewrites a part of the shards that this worker
  * owns, so that old epochs become unneeded. epoch: the one being cut; no worker may go on to the next before all have cut it.
  * @thread worker, at its cut */
