@@ -525,6 +525,11 @@ static size_t meaning_of(const char *trouble)
     return at;
 }
 
+bool wr_kafka_access_uses_tokens(const struct wr_kafka_access *a)
+{
+    return a->has_tokens;
+}
+
 bool wr_kafka_access_refused(struct wr_kafka_access *a, const char *trouble)
 {
     struct wr_error why;
@@ -534,7 +539,8 @@ bool wr_kafka_access_refused(struct wr_kafka_access *a, const char *trouble)
     return strstr(trouble, "certificate verify failed") != NULL ||
            strstr(trouble, "uthentication f") != NULL || strstr(trouble, "bad certificate") != NULL ||
            strstr(trouble, "certificate required") != NULL ||
-           strstr(trouble, "SASL authentication error") != NULL;
+           strstr(trouble, "SASL authentication error") != NULL ||
+           strstr(trouble, "incorrect security.protocol") != NULL;
 }
 
 void wr_kafka_access_note(struct wr_kafka_access *a, const char *trouble)

@@ -94,6 +94,9 @@ WR_NODISCARD wr_status wr_kafka_access_begin(struct wr_kafka_access *access, rd_
 /* @thread librdkafka's background */
 void wr_kafka_access_refresh(struct wr_kafka_access *access, rd_kafka_t *rk);
 
+/* Refusals pass by themselves once it has been let in: the next token, or the next connection, is taken. */
+bool wr_kafka_access_uses_tokens(const struct wr_kafka_access *access);
+
 /* Overwrites secrets in the text. */
 void wr_kafka_access_redact(const struct wr_kafka_access *access, char *text);
 /* A line of librdkafka's log, copied into the buffer without secrets. Returns it. */

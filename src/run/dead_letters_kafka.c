@@ -31,7 +31,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 {
     char line[1024];
     const char *from = strstr(text, "]: "); /* "[thrd:...]: broker/1: what" */
-    if (level <= 4) { /* syslog's LOG_WARNING */
+    if (level <= 4 || wr_kafka_access_refused(rd_kafka_opaque(rk), text)) { /* 4: syslog's LOG_WARNING */
         wr_kafka_access_note(rd_kafka_opaque(rk), from != NULL ? from + 3 : text);
     }
     if (wr_log_enabled(WR_LOG_DEBUG)) {

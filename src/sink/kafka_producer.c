@@ -198,6 +198,9 @@ static void on_error(rd_kafka_t *kafka, int error, const char *reason, void *opa
     if (error == RD_KAFKA_RESP_ERR__FATAL) {
         (void)rd_kafka_fatal_error(kafka, text, sizeof text);
         wr_kafka_set_failed(w, "the producer cannot go on", text);
+    } else if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION && w->found &&
+               wr_kafka_access_uses_tokens(w->access)) {
+        wr_log_warn("kafka", "%s; rows wait meanwhile", w->trouble);
     } else if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
         wr_kafka_set_failed(w, "the brokers refuse to let weir in", w->trouble);
         (void)wr_kafka_access_explain(w->access, w->trouble, &w->failure);
@@ -337,6 +340,7 @@ wr_status wr_kafka_find_topic(struct wr_writer *w, struct wr_error *err)
         waited_ns = wr_clock_now().mono_ns - begin_ns;
     } while (status == WR_AGAIN && waited_ns < OPEN_WAIT_NS &&
              !(waited_ns >= TOPIC_WAIT_NS && wr_kafka_access_refused(w->access, w->trouble)));
+    w->found = w->found || status == WR_OK;
     if (status != WR_AGAIN) {
         return status;
     }

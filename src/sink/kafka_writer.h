@@ -44,6 +44,7 @@ struct wr_writer {
     struct wr_io_op event_op;
     bool event_armed;
     bool closing;
+    bool found;                 /* the topic, once: the brokers let us in */
     uint32_t resume;            /* live rows of the batch in hand that were taken */
     uint64_t outstanding;       /* (1) */
     uint64_t outstanding_bytes;

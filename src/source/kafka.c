@@ -26,12 +26,12 @@ static void log_cb(const rd_kafka_t *rk, int level, const char *facility, const 
 {
     struct wr_source *s = rd_kafka_opaque(rk);
     char line[1024];
-    if (s == NULL || (level > 4 && !wr_log_enabled(WR_LOG_DEBUG))) {
+    if (s == NULL || (level > 6 && !wr_log_enabled(WR_LOG_DEBUG))) {
         return;
     }
     text = wr_kafka_access_log_line(s->access, text, line, sizeof line);
     wr_log_debug("kafka", "librdkafka: %s: %s", facility, text);
-    if (level > 4) { /* syslog's LOG_WARNING */
+    if (level > 4 && !wr_kafka_access_refused(s->access, text)) { /* syslog's LOG_WARNING */
         return;
     }
     /* "[thrd:...]: broker/1: what": the user needs the last part. */

@@ -22,10 +22,16 @@ def _b64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def jwt(claims):
-    """A token that reads like one of Entra ID; nobody could check its signature."""
+def jwt(claims, key=None):
+    """A token that reads like one of Entra ID; without a key nobody could check its signature."""
     parts = [_b64url(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT", "kid": "k"}, claims)]
-    return ".".join([*parts, _b64url(b"signature" * 20)])
+    signature = b"signature" * 20
+    if key is not None:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
+        signature = key.sign(".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256())
+    return ".".join([*parts, _b64url(signature)])
 
 
 def iso(seconds):
@@ -40,6 +46,7 @@ class FakeCloud:
         self.tokens = {}  # token -> when it expires
         self.aws_keys = None  # () -> (access, secret, session token)
         self.google_key = None  # the service account's private key
+        self.signing_key = None  # of tokens that somebody is going to check
         self.trouble = lambda method, path, headers: None  # at the gate: "before", "after", "half" (of a piece) or a status
         self.sessions = None  # {}: resumable uploads end here, as Google's rules are, and go on as wholes
         self._upstream = None
@@ -79,6 +86,13 @@ class FakeCloud:
         path.write_text(json.dumps({"type": "service_account", "client_email": "weir@project.iam.gserviceaccount.com",
                                     "private_key_id": "key-1", "private_key": pem, "token_uri": self.url + "/google/token"}))
         return str(path)
+
+    def signs(self):
+        """From now on tokens of Entra ID and /oidc/token are signed; a Kafka broker checks them by the keys at the URL returned."""
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        self.signing_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return self.url + "/oidc/jwks"
 
     def gate(self, upstream):
         self._upstream = urllib.parse.urlsplit(upstream).netloc
@@ -209,7 +223,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         now = int(time.time())
         self.cloud._number += 1
         return jwt({"aud": resource, "iss": "https://sts.windows.net/tenant/", "nbf": now - 5, "iat": now,
-                    "exp": now + int(self.cloud.token_seconds), "tid": "tenant", "jti": self.cloud._number})
+                    "exp": now + int(self.cloud.token_seconds) + 1, "tid": "tenant", "jti": str(self.cloud._number),
+                    "sub": "client"}, self.cloud.signing_key)
+
+    def oidc(self, path, form):
+        """A token endpoint of OpenID Connect: client credentials, in the header; and the keys that its tokens are checked by."""
+        if path == "/oidc/jwks":
+            numbers = self.cloud.signing_key.public_key().public_numbers()
+            self.answer(200, {"keys": [{"kty": "RSA", "kid": "k", "alg": "RS256", "use": "sig", **{
+                name: _b64url(n.to_bytes((n.bit_length() + 7) // 8, "big")) for name, n in (("e", numbers.e), ("n", numbers.n))}}]})
+            return
+        basic = base64.b64decode((self.headers.get("Authorization") or "").removeprefix("Basic ")).decode()
+        who = [urllib.parse.unquote(word) for word in basic.split(":")]
+        if who != ["weir", SECRET] or form != {"grant_type": "client_credentials", "scope": "kafka"}:
+            self.answer(401, {"error": "invalid_client", "error_description": "no such client"})
+            return
+        self.give_token(self.azure_jwt("weir-kafka"))
 
     def entra(self, path, form):
         by_secret = form.get("client_secret") == SECRET
@@ -304,5 +333,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 ROUTES = {"/tenant/": _Handler.entra, "/metadata/identity/": _Handler.azure_machine, "/msi": _Handler.app_service,
-          "/google/token": _Handler.google, "/computeMetadata/": _Handler.google_machine, "/sts": _Handler.sts,
+          "/oidc/": _Handler.oidc, "/google/token": _Handler.google, "/computeMetadata/": _Handler.google_machine, "/sts": _Handler.sts,
           "/container": _Handler.container, "/latest/": _Handler.imds}

@@ -224,10 +224,10 @@ class Service:
 
 
 class Kafka(Service):
-    """An Apache Kafka 4.1 broker. Kafka(secure=True) also listens with SASL and TLS."""
+    """An Apache Kafka 4.1 broker. Kafka(secure=True) also listens with SASL and TLS (and, with KAFKA_JWKS_URL, takes tokens)."""
 
     script = "kafka"
-    ports = 5
+    ports = 6
     needs = ("which:java", "kafka/lib")
 
     def __init__(self, secure=False, **environment):
@@ -256,6 +256,10 @@ class Kafka(Service):
     @property
     def mtls_brokers(self):
         return f"localhost:{self.port + 4}"
+
+    @property
+    def oauth_brokers(self):
+        return f"localhost:{self.port + 5}"
 
     @property
     def certs(self):
@@ -740,10 +744,19 @@ class Mosquitto(Service):
     def publish(self, topic, values, *arguments, seconds=RUN_SECONDS):
         """Sends values (bytes without line ends, str, or what json.dumps takes) at QoS 1, and waits until the broker has
         them. arguments: mosquitto_pub's own."""
-        environment = {**os.environ, "PATH": f"{TOOLS}/mosquitto/bin:{os.environ['PATH']}"}
-        lines = b"".join(_as_bytes(value) + b"\n" for value in values)
-        subprocess.run(["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", "1", "-l", *arguments], input=lines,
-                       env=environment, check=True, timeout=seconds)
+        lines = [_as_bytes(value) + b"\n" for value in values]
+        for first in range(0, len(lines), 30000):  # of more than 65,535 messages mosquitto_pub 2.0 forgets some
+            subprocess.run(self.publisher(topic, "-l", *arguments), input=b"".join(lines[first:first + 30000]), check=True,
+                           timeout=seconds)
+
+    def publish_file(self, topic, path, seconds=RUN_SECONDS):
+        """Sends the file's content as one message."""
+        subprocess.run(self.publisher(topic, "-f", str(path)), check=True, timeout=seconds)
+
+    def publisher(self, topic, *arguments, qos=1):
+        """The command of a client that publishes."""
+        own = TOOLS / "mosquitto" / "bin" / "mosquitto_pub"
+        return [str(own) if own.exists() else "mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), *arguments]
 
 
 class Toxiproxy(Service):

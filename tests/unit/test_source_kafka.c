@@ -56,3 +56,46 @@ Test(source_kafka, properties_of_librdkafka_pass_through)
     cr_assert_eq(check("kafka.fetch.wait.max.ms", "5", &h, &at), WR_OK);
     harness_end(&h);
 }
+
+/* Options beside brokers and topic; where and what of the refusal, NULL: there is none. */
+static void expect_access(const char *const *more, const char *part, const char *hint)
+{
+    const char *pairs[20] = { "brokers", "127.0.0.1:1", "topic", "a" };
+    struct harness h;
+    uint32_t at = UINT32_MAX;
+    for (size_t i = 0; more[i] != NULL; i++) {
+        pairs[4 + i] = more[i];
+    }
+    harness_init(&h);
+    cr_assert_eq(harness_options(&h, &wr_source_kafka, "json", pairs), WR_OK, "%s", h.err.message);
+    const wr_status status = h.ops->check(&h.plan, &at, &h.err);
+    cr_assert_eq(status, part == NULL ? WR_OK : WR_FAIL, "%s", part != NULL ? part : h.err.message);
+    if (part != NULL) {
+        cr_assert_not_null(strstr(h.err.message, part), "%s", h.err.message);
+        cr_assert_not_null(strstr(h.err.hint, hint), "%s", h.err.hint);
+        cr_assert_null(strstr(h.err.message, "hunter2"));
+        cr_assert_null(strstr(h.err.hint, "hunter2"));
+    }
+    harness_end(&h);
+}
+
+#define ACCESS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+Test(source_kafka, ways_in_are_checked_before_any_broker_is_asked)
+{
+    expect_access(ACCESS("sasl_mechanism", "plain", "sasl_username", "u", "sasl_password", "hunter2"), NULL, NULL);
+    expect_access(ACCESS("sasl_mechanism", "PLAIN", "sasl_username", "u"), "needs sasl_password", "${NAME}");
+    expect_access(ACCESS("sasl_mechanism", "PLAIN", "sasl_username", "u", "kafka.sasl.password", "hunter2"), NULL, NULL);
+    expect_access(ACCESS("sasl_mechanism", "SCRAM-SHA-1"), "is not one of them", "SCRAM-SHA-512");
+    expect_access(ACCESS("security_protocol", "tls"), "is not one of them", "sasl_ssl");
+    expect_access(ACCESS("security_protocol", "SSL", "sasl_mechanism", "PLAIN", "sasl_username", "u", "sasl_password", "hunter2"),
+                  "signs nobody in", "sasl_ssl");
+    expect_access(ACCESS("security_protocol", "plaintext", "ssl_ca_location", "/ca.crt"), "does without TLS", "use ssl");
+    expect_access(ACCESS("ssl_key_location", "/key"), "mutual TLS needs", "both");
+    expect_access(ACCESS("sasl_mechanism", "OAUTHBEARER", "sasl_oauthbearer_client_id", "c"),
+                  "needs sasl_oauthbearer_token_endpoint_url", "add");
+    expect_access(ACCESS("sasl_mechanism", "OAUTHBEARER", "sasl_oauthbearer_client_id", "c", "sasl_oauthbearer_client_secret",
+                         "hunter2", "sasl_oauthbearer_token_endpoint_url", "http://idp.example/token"),
+                  "is no https:// URL", "in the clear");
+    expect_access(ACCESS("sasl_mechanism", "OAUTHBEARER", "kafka.sasl.oauthbearer.method", "oidc"), NULL, NULL);
+}
