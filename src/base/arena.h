@@ -24,6 +24,23 @@ void wr_arena_init(struct wr_arena *arena, size_t chunk_bytes);
 void wr_arena_deinit(struct wr_arena *arena); /* accepts a zeroed one */
 void wr_arena_reset(struct wr_arena *arena);  /* keeps the chunks */
 
+/* Gives back what was handed out after the mark; keeps the chunks. */
+struct wr_arena_mark {
+    struct wr_arena_chunk *current;
+    size_t used;
+};
+
+static inline struct wr_arena_mark wr_arena_mark(const struct wr_arena *arena)
+{
+    return (struct wr_arena_mark){ arena->current, arena->used };
+}
+
+static inline void wr_arena_rewind(struct wr_arena *arena, struct wr_arena_mark mark)
+{
+    arena->current = mark.current;
+    arena->used = mark.used;
+}
+
 /* Never NULL: running out of address space ends the process with a message (all sizes that come from
  * outside are checked before they come here). Aligned to 16. */
 void *wr_arena_alloc(struct wr_arena *arena, size_t bytes);

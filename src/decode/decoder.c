@@ -8,6 +8,7 @@
 #include "decode/avro.h"
 #include "decode/csv.h"
 #include "decode/json.h"
+#include "decode/protobuf.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@ const struct wr_decoder_ops wr_decoders[] = {
     { "csv", wr_csv_options, wr_csv_create, wr_csv_header, wr_csv_decode, wr_csv_destroy, NULL, NULL },
     { "avro", wr_avro_options, wr_avro_create, NULL, wr_avro_decode, wr_avro_destroy, wr_avro_needs,
       wr_avro_columns },
+    { "protobuf", wr_protobuf_options, wr_protobuf_create, NULL, wr_protobuf_decode, wr_protobuf_destroy,
+      wr_protobuf_needs, wr_protobuf_columns },
     { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL },
 };
 

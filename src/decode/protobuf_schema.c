@@ -330,9 +330,10 @@ static wr_status link_field(struct wr_protobuf_schema *schema,
         field->message = symbol->message;
         field->choices = symbol->choices;
         if (field->type >= WR_PROTOBUF_NAMED) {
-            field->type = symbol->message == NULL                   ? WR_PROTOBUF_ENUM
-                          : field->type == WR_PROTOBUF_NAMED ? WR_PROTOBUF_MESSAGE
-                                                             : WR_PROTOBUF_GROUP;
+            const bool delimited = field->type == WR_PROTOBUF_NAMED_DELIMITED;
+            field->type = symbol->message == NULL                      ? WR_PROTOBUF_ENUM
+                          : delimited && !symbol->message->map_entry ? WR_PROTOBUF_GROUP
+                                                                      : WR_PROTOBUF_MESSAGE;
         }
     }
     const bool nested = field->type == WR_PROTOBUF_MESSAGE || field->type == WR_PROTOBUF_GROUP;
@@ -340,6 +341,9 @@ static wr_status link_field(struct wr_protobuf_schema *schema,
                   (field->type == WR_PROTOBUF_ENUM) == (field->choices != NULL),
               err, WR_CLASS_DATA, "field \"%.100s\" of %.200s: \"%.200s\" is another kind of type",
               field->name, m->name, field->type_name != NULL ? field->type_name : "");
+    wr_ensure(field->oneof <= m->field_count, err, WR_CLASS_DATA, "field \"%.100s\" of %.200s: a oneof without fields",
+              field->name, m->name);
+    field->oneof = field->repeated ? 0 : field->oneof;
     field->presence = !field->repeated && (field->presence || nested || field->oneof != 0);
     return WR_OK;
 }
@@ -377,6 +381,7 @@ static wr_status link_message(struct wr_protobuf_schema *schema, struct wr_proto
         wr_ensure(m->by_number[i]->number != m->by_number[i - 1]->number, err, WR_CLASS_DATA,
                   "%.200s has two fields with the number %u", m->name, m->by_number[i]->number);
     }
+    m->oneof_count = m->oneof_count < m->field_count ? m->oneof_count : m->field_count;
     mark_known(m);
     check_known(m);
     return WR_OK;
@@ -389,7 +394,7 @@ static wr_status check_map(const struct wr_protobuf_message *m, struct wr_error 
                                     1u << WR_PROTOBUF_BYTES | 1u << WR_PROTOBUF_ENUM |
                                     1u << WR_PROTOBUF_MESSAGE | 1u << WR_PROTOBUF_GROUP;
     const bool two = m->field_count == 2 && m->fields[0].number == 1 && m->fields[1].number == 2;
-    wr_ensure(two && !m->fields[0].repeated && !m->fields[1].repeated &&
+    wr_ensure(two && !m->fields[0].repeated && !m->fields[1].repeated && m->oneof_count == 0 &&
                   (refused >> m->fields[0].type & 1) == 0,
               err, WR_CLASS_DATA, "%.200s is no entry of a map", m->name);
     return WR_OK;
@@ -485,6 +490,12 @@ wr_protobuf_field_named(const struct wr_protobuf_message *message, const char *n
 const struct wr_protobuf_field *
 wr_protobuf_field_numbered(const struct wr_protobuf_message *message, uint32_t number)
 {
+    const uint32_t index = wr_protobuf_index_of(message, number);
+    return index != WR_PROTOBUF_NO_FIELD ? message->by_number[index] : NULL;
+}
+
+uint32_t wr_protobuf_search(const struct wr_protobuf_message *message, uint32_t number)
+{
     uint32_t low = 0;
     uint32_t high = message->field_count;
     while (low < high) {
@@ -496,8 +507,8 @@ wr_protobuf_field_numbered(const struct wr_protobuf_message *message, uint32_t n
         }
     }
     return low < message->field_count && message->by_number[low]->number == number
-               ? message->by_number[low]
-               : NULL;
+               ? low
+               : WR_PROTOBUF_NO_FIELD;
 }
 
 const char *wr_protobuf_choice(const struct wr_protobuf_enum *choices, int32_t number)

@@ -5,7 +5,7 @@
  * services and extensions are read over: an extension is an unknown field to us.
  *
  * Life: files are added (wr_protobuf_add_text, wr_protobuf_add_descriptor, ..._add_set), then linked: type names are
- * resolved, fields sorted by number. The types of google/protobuf/*.proto that everybody imports are built in and come with
+ * resolved, fields sorted by number. The types below google/protobuf that everybody imports are built in and come with
  * linking. The file added last is the main one: its messages are what a registry's message indexes count.
  *
  * Ownership: everything lies in the schema's arena. Threads: read-only after linking.
@@ -152,6 +152,20 @@ const struct wr_protobuf_field *
 wr_protobuf_field_named(const struct wr_protobuf_message *message, const char *name);
 const struct wr_protobuf_field *
 wr_protobuf_field_numbered(const struct wr_protobuf_message *message, uint32_t number);
+
+#define WR_PROTOBUF_NO_FIELD UINT32_MAX
+uint32_t wr_protobuf_search(const struct wr_protobuf_message *message, uint32_t number);
+
+/* The field's index in by_number. Most messages number their fields from 1 without a gap. */
+static inline uint32_t wr_protobuf_index_of(const struct wr_protobuf_message *message,
+                                            uint32_t number)
+{
+    const uint32_t guess = number - 1;
+    return guess < message->field_count && message->by_number[guess]->number == number
+               ? guess
+               : wr_protobuf_search(message, number);
+}
+
 /* NULL: no such number. */
 const char *wr_protobuf_choice(const struct wr_protobuf_enum *choices, int32_t number);
 
