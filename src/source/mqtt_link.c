@@ -310,7 +310,12 @@ static wr_status tls_outcome(struct wr_mqtt_link *link, int code, size_t *done, 
     if (ERR_peek_error() == 0) {
         return WR_END; /* closed without TLS's own farewell */
     }
-    return wr_fail(err, WR_CLASS_RETRY, "the TLS connection broke: %s", tls_reason());
+    const char *reason = tls_reason();
+    (void)wr_fail(err, WR_CLASS_RETRY, "the TLS connection to the broker broke: %s", reason);
+    if (strstr(reason, "certificate") != NULL) { /* TLS 1.3 tells after the handshake */
+        wr_error_hint(err, "the broker asks for a client's certificate that it trusts: tls.cert and tls.key");
+    }
+    return WR_FAIL;
 }
 
 static wr_status outcome(ssize_t code, size_t *done, struct wr_error *err)

@@ -5,6 +5,7 @@
  *   WELCOME    -> SUBSCRIBING on_connack(): accepted; the session is new, or we are
  *   WELCOME    -> UP          on_connack(): the broker kept the session and its subscriptions from our last connection
  *   SUBSCRIBING -> UP         on_suback(): every filter granted
+ * (open() returns with the first UP, or once the broker says that it has a session for us: what it has kept comes before SUBACK)
  *   any        -> CONNECTING  disconnected(): after a pause; the very first time it is open()'s failure
  * Messages may come in SUBSCRIBING as well as in UP: the broker does not wait for us.
  */
@@ -73,7 +74,7 @@ struct wr_mqtt_session {
     bool full;              /* held_bytes are too many */
     bool granted_less;      /* told */
     uint32_t keepalive_s;
-    int64_t phase_deadline_ns; /* before UP */
+    int64_t heard_ns;       /* last bytes */
     int64_t up_since_ns;
     int64_t sent_ns;        /* last packet */
     int64_t ping_ns;        /* of a ping without an answer; 0: none */
@@ -111,6 +112,14 @@ static void set_connected(struct wr_mqtt_session *s, bool connected, int64_t now
     pthread_cond_broadcast(&s->opened);
     pthread_mutex_unlock(&s->lock);
     s->config.wake(s->config.wake_ctx, 0);
+}
+
+static void set_started(struct wr_mqtt_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->started = true;
+    pthread_cond_broadcast(&s->opened);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- chunks ---- */
@@ -197,8 +206,8 @@ static void explain(struct wr_error *err, struct wr_slice text)
 static wr_status refused(struct wr_mqtt_session *s, const struct wr_mqtt_connack *connack, struct wr_error *err)
 {
     const enum wr_mqtt_version version = s->config.connect.version;
-    (void)wr_fail(err, WR_CLASS_RETRY, "the broker %s:%s refuses the connection: %s", s->config.to.host,
-                  s->config.to.port, wr_mqtt_reason(version, WR_MQTT_CONNACK, connack->reason));
+    (void)wr_fail(err, WR_CLASS_RETRY, "the broker refuses the connection: %s",
+                  wr_mqtt_reason(version, WR_MQTT_CONNACK, connack->reason));
     explain(err, connack->explained);
     if (connack->reason == 4 || connack->reason == 5 || connack->reason == 0x86 || connack->reason == 0x87) {
         wr_error_hint(err, "check username and password, and what the broker allows the client id %s",
@@ -246,6 +255,10 @@ static wr_status on_connack(struct wr_mqtt_session *s, struct wr_slice body, int
     if (connack.session_present && s->subscribed) {
         now_up(s, now_ns);
         return WR_OK;
+    }
+    if (connack.session_present) {
+        /* All that the broker has kept comes before its SUBACK, and somebody must take it. */
+        set_started(s);
     }
     s->subscribed = false;
     s->phase = SUBSCRIBING;
@@ -426,6 +439,7 @@ static wr_status receive(struct wr_mqtt_session *s, struct wr_error *err)
             wr_mqtt_link_read(&s->link, s->in.data + s->in.bytes, s->in.capacity - s->in.bytes, &done, err);
         if (status == WR_OK) {
             s->in.bytes += done;
+            s->heard_ns = now.mono_ns;
             continue;
         }
         hand_over(s, now);
@@ -469,7 +483,7 @@ static void settle(struct wr_mqtt_session *s, int64_t now_ns)
     const int64_t committed = s->committed;
     s->full = s->held_bytes >= s->config.memory_bytes;
     pthread_mutex_unlock(&s->lock);
-    while (s->phase == UP && wr_mqtt_inflight_next(&s->inflight, committed, &id)) {
+    while (s->phase >= SUBSCRIBING && wr_mqtt_inflight_next(&s->inflight, committed, &id)) {
         acknowledge(s, id, s->inflight.entries[id].qos);
         some = true;
     }
@@ -483,13 +497,13 @@ static void settle(struct wr_mqtt_session *s, int64_t now_ns)
 /* Pings in time, gives up on a broker that does not answer. */
 static wr_status keep_alive(struct wr_mqtt_session *s, int64_t now_ns, struct wr_error *err)
 {
+    s->heard_ns = s->full ? now_ns : s->heard_ns; /* while we do not read, no answer can come */
     if (s->phase != UP) {
-        wr_ensure(now_ns < s->phase_deadline_ns, err, WR_CLASS_RETRY,
-                  "the broker %s:%s does not answer the %s", s->config.to.host, s->config.to.port,
+        wr_ensure(now_ns - s->heard_ns < PATIENCE_MS * WR_NS_PER_MS, err, WR_CLASS_RETRY,
+                  "the broker does not answer the %s",
                   s->phase == WELCOME ? "CONNECT (is it MQTT's port, with or without TLS?)" : "SUBSCRIBE");
         return WR_OK;
     }
-    /* While we do not read, no answer can come. */
     s->ping_ns = s->full && s->ping_ns != 0 ? now_ns : s->ping_ns;
     wr_ensure(s->ping_ns == 0 || now_ns - s->ping_ns < PATIENCE_MS * WR_NS_PER_MS, err, WR_CLASS_RETRY,
               "the broker has not answered for %d s", PATIENCE_MS / 1000);
@@ -502,7 +516,7 @@ static wr_status keep_alive(struct wr_mqtt_session *s, int64_t now_ns, struct wr
 
 static int wait_ms(const struct wr_mqtt_session *s, int64_t now_ns)
 {
-    int64_t until_ns = s->phase_deadline_ns;
+    int64_t until_ns = s->heard_ns + PATIENCE_MS * WR_NS_PER_MS;
     if (s->phase == UP) {
         until_ns = s->ping_ns != 0 ? s->ping_ns + PATIENCE_MS * WR_NS_PER_MS
                                    : s->sent_ns + s->keepalive_s * WR_NS_PER_S * 3 / 4;
@@ -541,7 +555,7 @@ static wr_status connect_once(struct wr_mqtt_session *s, struct wr_error *err)
     WR_TRY(wr_mqtt_link_open(&s->link, &s->config.to, s->config.tls, s->wake_fd, PATIENCE_MS, err));
     s->phase = WELCOME;
     s->sent_ns = wr_clock_now().mono_ns;
-    s->phase_deadline_ns = s->sent_ns + PATIENCE_MS * WR_NS_PER_MS;
+    s->heard_ns = s->sent_ns;
     wr_mqtt_put_connect(&s->out, &s->config.connect);
     return WR_OK;
 }
@@ -644,6 +658,9 @@ static void *run(void *ctx)
         wr_status status = connect_once(s, &err);
         if (status == WR_OK) {
             status = serve(s, &err);
+            if (status == WR_FAIL) {
+                wr_error_prefix(&err, "%s:%s", s->config.to.host, s->config.to.port);
+            }
         }
         if (status == WR_END || (status == WR_FAIL && !disconnected(s, &err))) {
             break;

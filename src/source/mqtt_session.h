@@ -53,7 +53,7 @@ struct wr_mqtt_config {
     void *wake_ctx;
 };
 
-/* Connects and subscribes: returns when both are done. config is copied, its texts are borrowed. @thread control */
+/* Connects and subscribes: returns when both are done, or the broker has a session for us. config is copied, its texts are borrowed. @thread control */
 WR_NODISCARD wr_status wr_mqtt_session_create(struct wr_mqtt_session **session,
                                               const struct wr_mqtt_config *config, struct wr_error *err);
 /* Sends the acknowledgements that are due, and says farewell. NULL is fine. @thread control */
