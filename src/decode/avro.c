@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "decode/avro_internal.h"
 #include <stdio.h>
+#include <xxhash.h>
 #include <zlib.h>
 
 const struct wr_option wr_avro_options[] = {
@@ -25,7 +26,8 @@ const struct wr_option wr_avro_options[] = {
 
 #define HEADER_NAME "__value_schema_id"
 
-enum framing { FRAMING_NONE, FRAMING_CONFLUENT, FRAMING_HEADERS, FRAMING_GLUE };
+/* CONTAINER: the record's schema is its header avro.schema (source/file_avro.h). */
+enum framing { FRAMING_NONE, FRAMING_CONFLUENT, FRAMING_HEADERS, FRAMING_GLUE, FRAMING_CONTAINER };
 
 /* What is known of one schema. */
 struct known {
@@ -52,6 +54,9 @@ struct avro_decoder {
     uint32_t known_count;
     uint32_t known_capacity;
     uint32_t last; /* the one used last */
+    /* Container files: the schema of the record before, in this batch, and its key. */
+    struct wr_slice schema_text;
+    struct wr_registry_key schema_key;
     struct wr_buf inflated;
     struct wr_nested_writer writer;
     void **values; /* of the batch at hand, per column of schema */
@@ -63,8 +68,31 @@ struct frame {
     struct wr_registry_key key;
     struct wr_slice payload;
     bool compressed;
-    const char *problem; /* static text; NULL: none */
+    const char *problem; /* static text, or the record's header; NULL: none */
 };
+
+/* A schema's text by its hash, in the place of a registry's GUID. */
+static void read_container(struct avro_decoder *d, const struct wr_records *records, uint32_t row,
+                           struct frame *frame)
+{
+    const struct wr_slice damage = records->header(records, row, "weir.damage");
+    const struct wr_slice text = records->header(records, row, "avro.schema");
+    if (damage.data != NULL) {
+        frame->problem = damage.data;
+        return;
+    }
+    if (text.data == NULL) {
+        frame->problem = "the record's header avro.schema is missing: it comes from no Avro container file";
+        return;
+    }
+    if (text.data != d->schema_text.data || text.bytes != d->schema_text.bytes) {
+        const XXH128_hash_t hash = XXH3_128bits(text.data, text.bytes);
+        d->schema_text = text;
+        d->schema_key = (struct wr_registry_key){ .kind = WR_REGISTRY_GUID };
+        memcpy(d->schema_key.guid, &hash, sizeof d->schema_key.guid);
+    }
+    frame->key = d->schema_key;
+}
 
 static bool read_key(struct wr_slice *from, struct wr_registry_key *key)
 {
@@ -92,11 +120,13 @@ static void read_glue(struct frame *frame)
         return;
     }
     frame->compressed = at[1] == 5;
+    frame->key.kind = WR_REGISTRY_GUID;
+    memcpy(frame->key.guid, at + 2, 16);
     frame->payload.data += 18;
     frame->payload.bytes -= 18;
 }
 
-static struct frame frame_of(const struct avro_decoder *d, const struct wr_records *records,
+static struct frame frame_of(struct avro_decoder *d, const struct wr_records *records,
                              uint32_t row)
 {
     const struct wr_record *record = &records->items[row];
@@ -111,7 +141,11 @@ static struct frame frame_of(const struct avro_decoder *d, const struct wr_recor
             return frame;
         }
     }
-    if (d->framing == FRAMING_GLUE) {
+    if (d->framing == FRAMING_CONTAINER && records->header != NULL) {
+        read_container(d, records, row, &frame);
+    } else if (d->framing == FRAMING_CONTAINER) {
+        frame.problem = "the record comes from no Avro container file";
+    } else if (d->framing == FRAMING_GLUE) {
         read_glue(&frame);
     } else if (d->framing != FRAMING_NONE && !read_key(&frame.payload, &frame.key)) {
         frame.problem = "the record does not begin with a schema id (00) or GUID (01)";
@@ -213,6 +247,11 @@ static wr_status look_up(struct avro_decoder *d, const struct wr_registry_key *k
     if (*known != NULL) {
         return WR_OK;
     }
+    if (d->framing == FRAMING_CONTAINER) {
+        const struct wr_registry_schema own = { "AVRO", &d->schema_text, 1 };
+        *known = learn(d, key, &own);
+        return WR_OK;
+    }
     WR_TRY(wr_registry_find(d->registry, key, &answer, err));
     *known = learn(d, key, answer);
     return WR_OK;
@@ -226,11 +265,20 @@ static wr_status choose_framing(struct avro_decoder *d, const struct wr_options 
     static const char *const names[] = { "none", "confluent", "headers", "glue" };
     const char *given = wr_options_text(options, "framing");
     const bool registry = wr_options_has(options, "registry");
-    d->framing = registry ? FRAMING_CONFLUENT : FRAMING_NONE;
+    const char *connector = wr_options_text(options, "connector");
+    if (connector != NULL && strcmp(connector, "file") == 0) {
+        wr_ensure(given == NULL, err, WR_CLASS_USER,
+                  "framing = '%s' does not go with connector 'file', which reads Avro container files",
+                  given);
+        d->framing = FRAMING_CONTAINER;
+        return WR_OK;
+    }
+    const bool glue = registry && wr_registry_is_glue(options);
+    d->framing = glue ? FRAMING_GLUE : registry ? FRAMING_CONFLUENT : FRAMING_NONE;
     for (uint32_t i = 0; given != NULL && i < 4; i++) {
         d->framing = strcmp(given, names[i]) == 0 ? (enum framing)i : d->framing;
     }
-    if (registry && (d->framing == FRAMING_NONE || d->framing == FRAMING_GLUE)) {
+    if (registry && (d->framing == FRAMING_NONE || glue != (d->framing == FRAMING_GLUE))) {
         return wr_fail(err, WR_CLASS_USER, "framing = '%s' does not go with a registry: its records "
                                            "carry no id that the registry knows",
                        given);
@@ -265,6 +313,10 @@ static wr_status open_schemas(struct avro_decoder *d, const struct wr_options *o
         WR_TRY(wr_avro_schema_of_file(&schema, file, err));
     }
     if (!wr_options_has(options, "registry")) {
+        if (d->framing == FRAMING_CONTAINER) {
+            d->reader = schema;
+            return WR_OK;
+        }
         wr_ensure(file != NULL, err, WR_CLASS_USER,
                   "format 'avro' needs schema = 'file.avsc' or registry = 'http://…'");
         return use_file(d, schema, file, err);
@@ -349,6 +401,9 @@ wr_status wr_avro_needs(struct wr_decoder *decoder, const struct wr_records *rec
 {
     struct avro_decoder *d = (struct avro_decoder *)decoder;
     wr_status all = WR_OK;
+    if (d->framing == FRAMING_CONTAINER) {
+        return WR_OK;
+    }
     for (uint32_t row = 0; row < records->count && !d->has_file; row++) {
         const struct frame frame = frame_of(d, records, row);
         struct known *known;
@@ -398,6 +453,7 @@ void wr_avro_decode(struct wr_decoder *decoder, const struct wr_records *records
     struct avro_decoder *d = (struct avro_decoder *)decoder;
     struct wr_avro_run run = { .batch = batch, .values = d->values, .writer = &d->writer };
     wr_assert(batch->columns_count == d->schema->count && records->count <= WR_BATCH_ROWS_MAX);
+    d->schema_text = (struct wr_slice){ 0 }; /* what lay there may be another one by now */
     for (uint32_t c = 0; c < batch->columns_count; c++) {
         d->values[c] = batch->columns[c].values;
     }

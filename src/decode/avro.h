@@ -5,8 +5,10 @@
  *   confluent   00 and a 4-byte id, or 01 and a 16-byte GUID; looked up in the registry, or stepped over when there is only a
  *               schema file
  *   headers     the same bytes in the header __value_schema_id; records without it are read as confluent
- *   glue        03, 00 or 05 (zlib) and a 16-byte version id, as AWS Glue's serializers write; needs the schema file
- * Without `framing`: confluent with a registry, else none.
+ *   glue        03, 00 or 05 (zlib) and a 16-byte version id, as AWS Glue's serializers write; looked up where registry = 'glue', else
+ *               stepped over
+ * Without `framing`: glue with AWS Glue's registry, confluent with another, else none. Connector 'file' reads container files, each with a schema of its own:
+ * there `schema` or `subject` is the reader's.
  *
  * Columns are found in the writer's schema by their path, `a.b` through nested records and maps; see avro_program.h. With a registry
  * the schema of `schema` or of `subject` is the reader's: its aliases, defaults and logical types count. What a value becomes:

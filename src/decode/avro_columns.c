@@ -2,10 +2,13 @@
 #include "base/heap.h"
 #include "base/limits.h"
 #include "decode/avro.h"
+#include "decode/avro_container.h"
 #include "decode/avro_internal.h"
 #include "decode/avro_value.h"
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* Records on the way to a type, from the outermost: one in itself becomes JSON. */
 struct nesting {
@@ -264,10 +267,9 @@ static wr_status of_registry(struct wr_avro_schema **schema, const struct wr_opt
 }
 
 /* Connectors that take their records out of text. */
-static wr_status check_connector(const struct wr_options *options, struct wr_error *err)
+static wr_status check_connector(const char *connector, struct wr_error *err)
 {
-    const char *connector = wr_options_text(options, "connector");
-    if (connector != NULL && (strcmp(connector, "file") == 0 || strcmp(connector, "http") == 0)) {
+    if (connector != NULL && strcmp(connector, "http") == 0) {
         wr_fail(err, WR_CLASS_USER,
                 "connector '%s' cuts its input at line ends, which Avro's binary records do not have",
                 connector);
@@ -277,11 +279,107 @@ static wr_status check_connector(const struct wr_options *options, struct wr_err
     return WR_OK;
 }
 
+/* ---- container files ---- */
+
+/* The first file that the option names; the caller's to free, NULL: none (the connector will say so). */
+static char *first_file(const struct wr_options *options)
+{
+    uint32_t count = 0;
+    const char *const *paths = wr_options_list(options, "path", &count);
+    glob_t found = { 0 };
+    char *first = NULL;
+    struct stat info;
+    struct wr_buf inside = { 0 };
+    if (count == 0 || strcmp(paths[0], "-") == 0) {
+        return NULL;
+    }
+    if (stat(paths[0], &info) == 0 && S_ISDIR(info.st_mode)) {
+        wr_buf_printf(&inside, "%s/*", paths[0]);
+    } else {
+        wr_buf_text(&inside, paths[0]);
+    }
+    if (glob(wr_buf_cstr(&inside), 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc && first == NULL; i++) {
+            const bool file = stat(found.gl_pathv[i], &info) == 0 && S_ISREG(info.st_mode);
+            first = file ? wr_strdup(found.gl_pathv[i]) : NULL;
+        }
+    }
+    globfree(&found);
+    wr_buf_deinit(&inside);
+    return first;
+}
+
+static wr_status read_header(const char *path, struct wr_buf *text, struct wr_avro_header *header,
+                             struct wr_error *err)
+{
+    wr_status status = WR_AGAIN;
+    FILE *file = fopen(path, "rbe");
+    wr_ensure(file != NULL, err, WR_CLASS_USER, "%.300s: %s", path, strerror(errno));
+    while (status == WR_AGAIN) {
+        const size_t got = fread(wr_buf_reserve(text, 65536), 1, 65536, file);
+        text->bytes += got;
+        status = got == 0 ? wr_fail(err, WR_CLASS_USER, "the file ends within its header")
+                          : wr_avro_header_read(header, text->data, text->bytes, err);
+    }
+    fclose(file);
+    if (status == WR_FAIL) {
+        wr_error_prefix(err, "%.300s", path);
+        wr_error_hint(err, "connector 'file' with format 'avro' reads container files (.avro)");
+        if (err != NULL) {
+            err->cls = WR_CLASS_USER;
+        }
+    }
+    return status;
+}
+
+/* The schema of the first file; *schema stays NULL when there is none to look at. */
+static wr_status of_container(struct wr_avro_schema **schema, const struct wr_options *options,
+                              struct wr_error *err)
+{
+    char *path = first_file(options);
+    struct wr_buf text = { 0 };
+    struct wr_avro_header header;
+    if (path == NULL) {
+        return WR_OK;
+    }
+    wr_status status = read_header(path, &text, &header, err);
+    if (status == WR_OK) {
+        status = wr_avro_schema_parse(schema, &header.schema, 1, err);
+    }
+    wr_buf_deinit(&text);
+    free(path);
+    return status;
+}
+
+/* As wr_avro_columns, without a schema or registry: the files' own schema. A packed file has to be declared. */
+static wr_status columns_of_container(const struct wr_options *options, struct wr_arena *arena,
+                                      struct wr_schema *columns, struct wr_error *err)
+{
+    struct wr_avro_schema *schema = NULL;
+    if (columns->count > 0) {
+        return WR_OK; /* what a file cannot fill is seen record by record: files differ */
+    }
+    WR_TRY(of_container(&schema, options, err));
+    if (schema == NULL) {
+        wr_fail(err, WR_CLASS_USER, "the source has no columns, and no file to take them from");
+        wr_error_hint(err, "declare columns, or say schema = 'file.avsc'");
+        return WR_FAIL;
+    }
+    const wr_status status = derive(schema, arena, columns, err);
+    wr_avro_schema_destroy(schema);
+    return status;
+}
+
 wr_status wr_avro_columns(const struct wr_options *options, struct wr_arena *arena,
                           struct wr_schema *columns, struct wr_error *err)
 {
-    WR_TRY(check_connector(options, err));
+    const char *connector = wr_options_text(options, "connector");
     const char *file = wr_options_text(options, "schema");
+    WR_TRY(check_connector(connector, err));
+    if (connector != NULL && strcmp(connector, "file") == 0 && file == NULL &&
+        !wr_options_has(options, "registry")) {
+        return columns_of_container(options, arena, columns, err);
+    }
     struct wr_avro_schema *schema = NULL;
     if (columns->count > 0 && file == NULL) {
         if (!wr_options_has(options, "registry")) {

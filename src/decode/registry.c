@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "batch/text.h"
+#include "decode/registry_glue.h"
 #include "net/http_client.h"
 #include <jansson.h>
 #include <pthread.h>
@@ -44,6 +45,8 @@ struct wr_registry {
     uint32_t url_count;
     uint32_t url_now; /* the fetch thread's */
     char *authorization;
+    struct wr_glue *glue; /* AWS Glue instead of Confluent's API; NULL: no */
+    struct wr_buf body;   /* of the question to it */
     int64_t timeout_ns;
     struct wr_http_client *http; /* the fetch thread's */
     struct wr_http_call call;
@@ -218,6 +221,56 @@ static enum outcome gather(struct wr_registry *r, struct gathering *g, const cha
     return outcome;
 }
 
+/* AWS Glue's answer to one question; schemas of its have no references. */
+static enum outcome read_glue(struct wr_registry *r, const char *question, struct gathering *g,
+                              char **type, char problem[PROBLEM_BYTES])
+{
+    const struct wr_http_call *call = &r->call;
+    json_t *json = json_loadb(call->response.data != NULL ? call->response.data : "",
+                              call->response.bytes, 0, NULL);
+    const json_t *schema = json_object_get(json, "SchemaDefinition");
+    const char *format = json_string_value(json_object_get(json, "DataFormat"));
+    const char *kind = json_string_value(json_object_get(json, "__type"));
+    const char *message = json_string_value(json_object_get(json, "Message"));
+    message = message != NULL ? message : json_string_value(json_object_get(json, "message"));
+    enum outcome outcome = NO_ANSWER;
+    if (call->status == 200 && json_is_string(schema)) {
+        g->texts[0] = (struct wr_slice){ wr_strdup(json_string_value(schema)),
+                                         json_string_length(schema) };
+        g->seen[0] = wr_strdup("");
+        g->count = 1;
+        *type = wr_strdup(format != NULL ? format : "AVRO");
+        outcome = ANSWERED;
+    } else if (call->status == 0) {
+        snprintf(problem, PROBLEM_BYTES, "%s: %s", question, call->problem);
+    } else {
+        snprintf(problem, PROBLEM_BYTES, "%s answered %d: %.60s%s%.120s", question, call->status,
+                 kind != NULL ? kind : "", message != NULL ? ": " : "", message != NULL ? message : "");
+        outcome = kind != NULL && wr_glue_is_refusal(kind) ? REFUSED : NO_ANSWER;
+    }
+    json_decref(json);
+    return outcome;
+}
+
+/* @thread fetch */
+static enum outcome ask_glue(struct wr_registry *r, const struct entry *entry, struct gathering *g,
+                             char **type, char problem[PROBLEM_BYTES])
+{
+    struct wr_registry_key key = entry->key;
+    struct wr_error err;
+    char question[220];
+    key.subject = entry->subject;
+    wr_glue_question(r->glue, &key, question, sizeof question);
+    if (wr_glue_ask(r->glue, &key, &r->call, &r->body, &err) != WR_OK) {
+        snprintf(problem, PROBLEM_BYTES, "%s: %.300s", question, err.message);
+        return key.kind == WR_REGISTRY_ID ? REFUSED : NO_ANSWER;
+    }
+    r->call.timeout_ms = CALL_TIMEOUT_MS;
+    r->call.response_bytes_max = ANSWER_BYTES_MAX;
+    perform(r);
+    return read_glue(r, question, g, type, problem);
+}
+
 static void path_of(const struct entry *entry, struct wr_buf *path)
 {
     const uint8_t *g = entry->key.guid;
@@ -278,8 +331,9 @@ static void fetch(struct wr_registry *r, struct entry *entry)
     char problem[PROBLEM_BYTES] = "";
     char *type = NULL;
     path_of(entry, &path);
-    const enum outcome outcome =
-        gather(r, g, wr_buf_cstr(&path), 0, &type, problem);
+    const enum outcome outcome = r->glue != NULL
+                                     ? ask_glue(r, entry, g, &type, problem)
+                                     : gather(r, g, wr_buf_cstr(&path), 0, &type, problem);
     if (outcome == NO_ANSWER && entry->attempts == 0) {
         wr_log_warn("registry", "%s; asking again", problem);
     }
@@ -334,6 +388,13 @@ static void *fetch_thread(void *ctx)
 
 /* ---- opening ---- */
 
+bool wr_registry_is_glue(const struct wr_options *options)
+{
+    uint32_t count = 0;
+    const char *const *urls = wr_options_has(options, "registry") ? wr_options_list(options, "registry", &count) : NULL;
+    return count > 0 && wr_glue_is_address(urls[0]);
+}
+
 static void destroy(struct wr_registry *r)
 {
     for (struct entry *e = r->entries; e != NULL;) {
@@ -349,6 +410,8 @@ static void destroy(struct wr_registry *r)
     }
     wr_http_call_deinit(&r->call);
     wr_http_client_destroy(r->http);
+    wr_glue_close(r->glue);
+    wr_buf_deinit(&r->body);
     for (uint32_t i = 0; i < r->url_count; i++) {
         free(r->urls[i]);
     }
@@ -374,7 +437,7 @@ static wr_status check_url(const char *url, struct wr_error *err)
     }
     if (!http || strpbrk(url, " \r\n\t?#") != NULL) {
         wr_fail(err, WR_CLASS_USER, "registry = '%.200s' is not the address of a registry", url);
-        wr_error_hint(err, "write it as http://host:port or https://host/path");
+        wr_error_hint(err, "write it as http://host:port, https://host/path, or glue for AWS Glue's");
         return WR_FAIL;
     }
     return WR_OK;
@@ -391,6 +454,15 @@ static wr_status read_options(struct wr_registry *r, const struct wr_options *op
     struct wr_buf text = { 0 };
     r->timeout_ns = wr_options_int(options, "registry_timeout") * 1000;
     r->urls = wr_calloc(count + 1, sizeof(char *));
+    if (count > 0 && wr_glue_is_address(urls[0])) {
+        const char *login = *user != '\0' ? "registry_user" : *token != '\0' ? "registry_token" : NULL;
+        wr_ensure(count == 1, err, WR_CLASS_USER, "registry = 'glue' stands alone");
+        wr_ensure(login == NULL, err, WR_CLASS_USER,
+                  "%s does not go with AWS Glue, whose keys are found as AWS's own tools do", login);
+        WR_TRY(wr_glue_open(&r->glue, urls[0], wr_options_text(options, "registry_region"), err));
+        wr_buf_printf(&text, "%s\n%s\n", urls[0], text_or_empty(options, "registry_region"));
+        count = 0;
+    }
     for (uint32_t i = 0; i < count; i++) {
         WR_TRY(check_url(urls[i], err));
         char *url = r->urls[r->url_count++] = wr_strdup(urls[i]);

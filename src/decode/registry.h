@@ -1,4 +1,4 @@
-/* registry.h: a client of schema registries that speak Confluent's REST API: schemas by id, by GUID, by subject.
+/* registry.h: a client of schema registries that speak Confluent's REST API, or AWS Glue's: schemas by id, by GUID, by subject.
  *
  * One client per address and login serves all decoders of the process; its one thread fetches, so that nobody who asks ever
  * waits. What was found is kept for good (an id never changes its schema); what was not is told for a while and asked for
@@ -38,12 +38,17 @@ struct wr_registry_schema {
     uint32_t text_count;
 };
 
-/* Rows for the formats that can use a registry: registry, registry_user, registry_password, registry_token, registry_ca,
+/* Whether `registry` names AWS Glue's, whose ids are version ids (GUIDs) and whose subjects are schemas' names. */
+bool wr_registry_is_glue(const struct wr_options *options);
+
+/* Rows for the formats that can use a registry: registry, registry_region, registry_user, registry_password, registry_token, registry_ca,
  * registry_timeout. */
 #define WR_REGISTRY_OPTIONS                                                                        \
     { "registry", WR_OPTION_LIST, NULL,                                                            \
       "Address of the schema registry (Confluent's API), such as http://127.0.0.1:8081; several "  \
-      "are tried in turn." },                                                                      \
+      "are tried in turn. glue: AWS Glue's, with AWS's own ways of finding keys." },               \
+        { "registry_region", WR_OPTION_TEXT, NULL,                                                 \
+          "AWS Glue's region; default: AWS_REGION, or the profile's." },                           \
         { "registry_user", WR_OPTION_TEXT, NULL, "User for the registry." },                       \
         { "registry_password", WR_OPTION_TEXT, NULL, "Its password.", .flags = WR_OPTION_SECRET }, \
         { "registry_token", WR_OPTION_TEXT, NULL, "Bearer token for the registry.",                \
