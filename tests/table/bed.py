@@ -175,6 +175,10 @@ def duckdb_python():
 _DUCKDB_READS = """
 import sys, pickle, duckdb, datetime
 def bare(v):  # without pytz's zones
+    if isinstance(v, list):
+        return [bare(item) for item in v]
+    if isinstance(v, dict):
+        return {bare(key): bare(item) for key, item in v.items()}
     return v.astimezone(datetime.timezone.utc) if isinstance(v, datetime.datetime) and v.tzinfo else v
 from duckdb_extensions import import_extension
 import_extension('delta')
