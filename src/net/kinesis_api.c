@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <time.h>
 
 #define ATTEMPTS       6u
 #define FIRST_WAIT_MS  200u
@@ -376,6 +377,16 @@ wr_status wr_kinesis_fail(const struct wr_kinesis_api *api, const struct wr_http
     return WR_FAIL;
 }
 
+static int64_t date_ms(const struct wr_http_call *call)
+{
+    const struct wr_slice date = wr_http_call_answer(call, "Date");
+    char text[40];
+    struct tm tm = { 0 };
+    (void)snprintf(text, sizeof text, "%.*s", WR_SLICE_ARG(date));
+    return strptime(text, "%a, %d %b %Y %H:%M:%S", &tm) != NULL ? (int64_t)timegm(&tm) * 1000
+                                                                : wr_clock_now().wall_us / 1000;
+}
+
 wr_status wr_kinesis_ask(struct wr_kinesis_api *api, const char *operation, struct wr_slice body,
                          const char *what, json_t **answer, enum wr_kinesis_outcome *outcome,
                          struct wr_error *err)
@@ -397,6 +408,7 @@ wr_status wr_kinesis_ask(struct wr_kinesis_api *api, const char *operation, stru
         wr_clock_sleep_ms(wait_ms);
     }
     *answer = NULL;
+    api->answered_ms = date_ms(&call);
     if (is != WR_KINESIS_OK) {
         status = wr_kinesis_fail(api, &call, what, err);
     } else {

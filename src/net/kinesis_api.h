@@ -28,6 +28,7 @@ struct wr_kinesis_api {
     char *path;   /* "/" */
     char *stream; /* the name alone */
     char *arn;    /* NULL: not known */
+    int64_t answered_ms; /* the service's clock (Date) in the last answer to wr_kinesis_ask; else this machine's */
 };
 
 /* What an answer means for who asked. */

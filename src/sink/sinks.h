@@ -9,6 +9,7 @@ extern const struct wr_sink_ops wr_sink_delta;
 extern const struct wr_sink_ops wr_sink_eventhubs;
 extern const struct wr_sink_ops wr_sink_file;
 extern const struct wr_sink_ops wr_sink_kafka;
+extern const struct wr_sink_ops wr_sink_kinesis;
 extern const struct wr_sink_ops wr_sink_parquet;
 extern const struct wr_sink_ops wr_sink_stdout;
 

@@ -5,6 +5,7 @@
 #include "weir/source.h"
 
 extern const struct wr_source_ops wr_source_kafka;
+extern const struct wr_source_ops wr_source_kinesis;
 extern const struct wr_source_ops wr_source_eventhubs;
 extern const struct wr_source_ops wr_source_file;
 extern const struct wr_source_ops wr_source_datagen;

@@ -3,6 +3,7 @@
 
 const struct wr_source_ops *const wr_sources[] = {
     &wr_source_kafka,
+    &wr_source_kinesis,
     &wr_source_eventhubs,
     &wr_source_file,
     &wr_source_http,
