@@ -228,6 +228,13 @@ struct wr_batch *wr_batch_compact(struct wr_batch *batch, struct wr_batch_pool *
         }
         made->origin.wm_before = made->wm_storage;
     }
+    if (batch->origin.rows != NULL) {
+        uint32_t *rows = wr_arena_alloc(&made->arena, count * sizeof *rows);
+        for (uint32_t i = 0; i < count; i++) {
+            rows[i] = batch->origin.rows[batch->sel[i]];
+        }
+        made->origin.rows = rows;
+    }
     for (uint32_t c = 0; c < batch->columns_count; c++) {
         const struct wr_column *from = &batch->columns[c];
         gather(from, batch->sel, count, made->columns[c].values);

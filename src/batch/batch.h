@@ -8,7 +8,8 @@
  * Threads: see above. The columns are read-only once the batch has been handed on.
  * Invariants:
  *   (1) row i of a batch with records is made of records->items[i]; rows are never renumbered on a worker:
- *       rows that fall away (bad record, filter) only leave the selection
+ *       rows that fall away (bad record, filter) only leave the selection. UNNEST alone makes several rows of one:
+ *       origin.rows tells of which
  *   (2) sel == NULL means rows 0..rows-1; else sel[0..sel_count) ascending are the live ones
  *   (3) a column's values array holds rows entries, also for dead and NULL rows (defined bytes: dead and NULL
  *       rows hold zero), so that kernels may compute all rows without looking
@@ -44,6 +45,9 @@ struct wr_origin {
     int64_t wm_high;
     int64_t lateness_us;    /* the source's allowed_lateness */
     int64_t position_first; /* of row 0 where there are no records (generators): + row index */
+    /* Row i of the batch that came from the source is what row i was made of; NULL: it is row i itself. Ascending. Lies in the arena of
+     * the batch, or of a parent. */
+    const uint32_t *rows;
 };
 
 struct wr_batch {
@@ -78,6 +82,12 @@ static inline uint32_t wr_batch_live(const struct wr_batch *b)
 static inline uint32_t wr_batch_row(const struct wr_batch *b, uint32_t i)
 {
     return b->sel != NULL ? b->sel[i] : i;
+}
+
+/* The row of the source's batch that a row was made of. */
+static inline uint32_t wr_batch_source_row(const struct wr_batch *b, uint32_t row)
+{
+    return b->origin.rows != NULL ? b->origin.rows[row] : row;
 }
 
 static inline bool wr_column_is_null(const struct wr_column *c, uint32_t row)

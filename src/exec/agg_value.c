@@ -3,6 +3,7 @@
 #include "exec/agg.h"
 
 #include "base/assert.h"
+#include "batch/nested.h"
 #include <math.h>
 
 #define LOAD(type, at) ({ type loaded_; memcpy(&loaded_, (at), sizeof loaded_); loaded_; })
@@ -229,11 +230,17 @@ static const char *view_load(const struct wr_agg *agg, uint8_t *at, const char *
                              const char *end)
 {
     struct wr_view view = LOAD(struct wr_view, at);
-    if (view.bytes <= WR_VIEW_INLINE_BYTES) {
-        return from;
-    }
-    if ((size_t)(end - from) < view.bytes) {
+    const bool inside = view.bytes <= WR_VIEW_INLINE_BYTES;
+    if (!inside && (size_t)(end - from) < view.bytes) {
         return NULL;
+    }
+    /* Readers of bodies do not check: what a damaged snapshot holds must not come to them. */
+    const struct wr_slice body = { inside ? wr_view_data(&view) : from, view.bytes };
+    if (view.bytes > 0 && wr_type_is_nested(agg->arg) && !wr_nested_check(agg->arg, body)) {
+        return NULL;
+    }
+    if (inside) {
+        return from;
     }
     view.data = from;
     view_put(agg, at, view);
@@ -379,8 +386,9 @@ static void edge_update(const struct wr_agg *agg, const struct wr_agg_input *in)
         const uint32_t at = in->sel[i];
         place.time = in->time[at];
         if (!result) {
-            place.position = batch->records != NULL ? batch->records->items[at].position
-                                                    : batch->origin.position_first + at;
+            const uint32_t row = wr_batch_source_row(batch, at);
+            place.position = batch->records != NULL ? batch->records->items[row].position
+                                                    : batch->origin.position_first + row;
         }
         edge_put(agg, in->rows[i], &place,
                  wr_column_is_null(in->column, at) ? NULL : values + (size_t)at * agg->width);
@@ -431,9 +439,15 @@ static void edge_save(const struct wr_agg *agg, const uint8_t *row, struct wr_bu
 static const char *edge_load(const struct wr_agg *agg, uint8_t *row, const char *from,
                              const char *end)
 {
-    return wr_type_is_view(agg->arg)
-               ? view_load(agg, row + agg->offset + sizeof(struct place), from, end)
-               : from;
+    uint8_t *at = row + agg->offset + sizeof(struct place);
+    if (!wr_type_is_view(agg->arg)) {
+        return from;
+    }
+    if (wr_type_is_nested(agg->arg) && wr_agg_flag(row, agg->bit + 1) &&
+        LOAD(struct wr_view, at).bytes == 0) {
+        return NULL; /* no body is empty */
+    }
+    return view_load(agg, at, from, end);
 }
 
 const struct wr_agg_ops wr_agg_edge_ops = { edge_update,  edge_merge, edge_emit,

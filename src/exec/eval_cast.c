@@ -4,7 +4,7 @@
  * parsed as a whole; float to NUMERIC goes over the shortest 15 (REAL: 6) significant digits, as
  * PostgreSQL's does; TIMESTAMP to DATE takes the day that holds it. JSON gives up its scalar: a
  * string its text (which then is parsed as any text is), a number or boolean its value, null is
- * NULL. Beyond PostgreSQL: any type casts to JSON, BOOLEAN to and from every number.
+ * NULL. Beyond PostgreSQL: any type casts to JSON, BOOLEAN to and from every number; STRUCT, ARRAY and MAP are JSON as text.
  */
 #include "batch/json_scan.h"
 #include "batch/text.h"
@@ -572,6 +572,11 @@ wr_kernel_fn wr_cast_kernel(struct wr_type from, struct wr_type to)
     }
     if (from.id == WR_TYPE_STATE || to.id == WR_TYPE_STATE) {
         return NULL;
+    }
+    if (wr_type_is_nested(to)) {
+        return wr_type_is_nested(from)                                      ? wr_cast_nested_nested
+               : from.id == WR_TYPE_TEXT || from.id == WR_TYPE_JSON ? wr_cast_json_nested
+                                                                    : NULL;
     }
     if (to.id == WR_TYPE_TEXT) {
         return text_cast_from(from.id);

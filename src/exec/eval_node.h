@@ -205,6 +205,10 @@ WR_NODISCARD wr_status wr_prepare_time(struct wr_node *node, struct wr_error *er
 /* The kernel that casts from to to; NULL when there is none. (eval_cast.c) */
 wr_kernel_fn wr_cast_kernel(struct wr_type from, struct wr_type to);
 
+/* TEXT and JSON to STRUCT, ARRAY and MAP; one of them to another. (fn_nested.c) */
+void wr_cast_json_nested(struct wr_call *call);
+void wr_cast_nested_nested(struct wr_call *call);
+
 /* True when the argument is a constant that is not NULL; its text then. */
 bool wr_node_constant_text(const struct wr_node *node, struct wr_slice *text);
 

@@ -50,7 +50,7 @@ static void find_sinks(struct wr_exec *exec)
     free(reached);
 }
 
-/* Sinks that some scan reaches on more than one path count row by row. */
+/* Sinks that some scan reaches on more than one path count row by row; so do those behind an UNNEST, where several rows are one. */
 static void find_several_paths(struct wr_exec *exec)
 {
     const struct wr_plan *plan = exec->plan;
@@ -65,6 +65,7 @@ static void find_several_paths(struct wr_exec *exec)
             for (uint32_t e = 0; e < op->edge_count; e++) {
                 paths[n] += paths[op->edges[e].op];
             }
+            paths[n] *= op->node->kind == WR_NODE_UNNEST ? 2 : 1;
             paths[n] = paths[n] > 2 ? 2 : paths[n];
             if (op->node->kind == WR_NODE_SCAN && paths[n] > 1 && exec->sinks[s].marks == NULL) {
                 exec->sinks[s].marks = wr_calloc(WR_BATCH_ROWS_MAX, 1);
@@ -87,6 +88,7 @@ static wr_status op_create(struct wr_exec *exec, uint32_t index, struct wr_error
     switch (op->node->kind) {
     case WR_NODE_FILTER:
     case WR_NODE_PROJECT: return wr_op_rows_create(exec, op, err);
+    case WR_NODE_UNNEST: return wr_op_unnest_create(exec, op, err);
     case WR_NODE_WINDOW:
         exec->exchange_ops[op->node->window.exchange] = index;
         return wr_window_create(exec, op, err);
@@ -226,13 +228,13 @@ static void add_outcome(struct wr_ledger_counts *counts, enum wr_outcome outcome
 static void mark(struct wr_exec_sink *sink, uint32_t row, enum wr_outcome outcome)
 {
     sink->marked = true;
-    if ((sink->marks[row] & ~WR_ROW_PARTLY) < outcome) {
-        sink->marks[row] = (uint8_t)((sink->marks[row] & WR_ROW_PARTLY) | outcome);
+    if ((sink->marks[row] & WR_ROW_OUTCOME) < outcome) {
+        sink->marks[row] = (uint8_t)((sink->marks[row] & ~WR_ROW_OUTCOME) | outcome);
     }
 }
 
-static void count_for(struct wr_exec *exec, uint32_t sink, const uint32_t *rows, uint32_t count,
-                      enum wr_outcome outcome)
+static void count_for(struct wr_exec *exec, uint32_t sink, const struct wr_batch *batch,
+                      const uint32_t *rows, uint32_t count, enum wr_outcome outcome)
 {
     struct wr_exec_sink *s = &exec->sinks[sink];
     if (is_muted(exec, sink)) {
@@ -243,7 +245,7 @@ static void count_for(struct wr_exec *exec, uint32_t sink, const uint32_t *rows,
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
-        mark(s, rows != NULL ? rows[i] : i, outcome);
+        mark(s, wr_batch_source_row(batch, rows != NULL ? rows[i] : i), outcome);
     }
 }
 
@@ -254,12 +256,14 @@ void wr_exec_count(struct wr_exec *exec, const struct wr_op *op, const struct wr
         return;
     }
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
-        count_for(exec, op->sinks_below[i], rows, count, outcome);
+        count_for(exec, op->sinks_below[i], batch, rows, count, outcome);
     }
 }
 
-void wr_exec_count_partly_late(struct wr_exec *exec, const struct wr_op *op, uint32_t row)
+void wr_exec_count_partly_late(struct wr_exec *exec, const struct wr_op *op,
+                               const struct wr_batch *batch, uint32_t row)
 {
+    row = wr_batch_source_row(batch, row);
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
         struct wr_exec_sink *s = &exec->sinks[op->sinks_below[i]];
         if (is_muted(exec, op->sinks_below[i])) {
@@ -283,7 +287,7 @@ static void settle_marks(struct wr_exec *exec, uint32_t rows)
             continue;
         }
         for (uint32_t row = 0; row < rows; row++) {
-            const uint32_t outcome = sink->marks[row] & ~WR_ROW_PARTLY;
+            const uint32_t outcome = sink->marks[row] & WR_ROW_OUTCOME;
             if (outcome != 0) {
                 add_outcome(counts_of(exec, s), (enum wr_outcome)outcome, 1);
             }
@@ -295,13 +299,29 @@ static void settle_marks(struct wr_exec *exec, uint32_t rows)
     }
 }
 
-void wr_exec_late(struct wr_exec *exec, const struct wr_op *op, uint32_t row, int64_t lateness_us)
+/* Has the source's row been shown to the sink's side in this way? Only rows that UNNEST made many of can have been. */
+static bool was_shown(struct wr_exec *exec, uint32_t sink, const struct wr_batch *batch,
+                      uint32_t row, uint8_t how)
 {
-    wr_exec_count(exec, op, exec->source_batch, &row, 1, WR_ROW_LATE);
+    struct wr_exec_sink *s = &exec->sinks[sink];
+    if (batch->origin.rows == NULL || s->marks == NULL) {
+        return false;
+    }
+    const bool shown = (s->marks[row] & how) != 0;
+    s->marks[row] |= how;
+    s->marked = true;
+    return shown;
+}
+
+void wr_exec_late(struct wr_exec *exec, const struct wr_op *op, const struct wr_batch *batch,
+                  uint32_t row, int64_t lateness_us)
+{
+    const uint32_t source_row = wr_batch_source_row(batch, row);
+    wr_exec_count(exec, op, batch, &row, 1, WR_ROW_LATE);
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
-        if (!is_muted(exec, op->sinks_below[i])) {
-            exec->host.late(exec->host.ctx, op->sinks_below[i], exec->source_batch, row,
-                            lateness_us);
+        const uint32_t sink = op->sinks_below[i];
+        if (!is_muted(exec, sink) && !was_shown(exec, sink, batch, source_row, WR_ROW_SHOWN_LATE)) {
+            exec->host.late(exec->host.ctx, sink, exec->source_batch, source_row, lateness_us);
         }
     }
 }
@@ -310,17 +330,20 @@ void wr_exec_fault(struct wr_exec *exec, const struct wr_op *op, const struct wr
                    uint32_t row, const char *message, const char *field)
 {
     const bool result = batch->origin.source == UINT32_MAX;
+    const uint32_t source_row = result ? row : wr_batch_source_row(batch, row);
     uint32_t sinks[op->sink_below_count + 1];
     uint32_t count = 0;
     wr_exec_count(exec, op, batch, &row, 1, WR_ROW_DEAD);
     for (uint32_t i = 0; i < op->sink_below_count; i++) {
-        if (result || !is_muted(exec, op->sinks_below[i])) {
-            sinks[count++] = op->sinks_below[i];
+        const uint32_t sink = op->sinks_below[i];
+        if (result || (!is_muted(exec, sink) &&
+                       !was_shown(exec, sink, batch, source_row, WR_ROW_SHOWN_DEAD))) {
+            sinks[count++] = sink;
         }
     }
     if (count > 0) {
-        exec->host.fault(exec->host.ctx, sinks, count, result ? batch : exec->source_batch, row,
-                         message, field);
+        exec->host.fault(exec->host.ctx, sinks, count, result ? batch : exec->source_batch,
+                         source_row, message, field);
     }
 }
 
@@ -356,6 +379,7 @@ static void op_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *bat
     case WR_NODE_FILTER: wr_op_filter_push(exec, op, batch); return;
     case WR_NODE_PROJECT: wr_op_project_push(exec, op, batch); return;
     case WR_NODE_WINDOW: wr_window_push(op->window, batch); return;
+    case WR_NODE_UNNEST: wr_op_unnest_push(exec, op, batch); return;
     case WR_NODE_SCAN:
     case WR_NODE_UNION: wr_exec_deliver(exec, op, batch); return;
     }
@@ -379,7 +403,7 @@ static void deliver_unmuted(struct wr_exec *exec, struct wr_op *op, struct wr_ba
     for (uint32_t i = 0; i < op->node->sink_count; i++) {
         const uint32_t sink = op->node->sinks[i];
         if (!exec->muted[sink]) {
-            count_for(exec, sink, batch->sel, wr_batch_live(batch), WR_ROW_PASSED);
+            count_for(exec, sink, batch, batch->sel, wr_batch_live(batch), WR_ROW_PASSED);
             exec->host.emit(exec->host.ctx, sink, batch);
         }
     }
@@ -405,7 +429,7 @@ void wr_exec_deliver(struct wr_exec *exec, struct wr_op *op, struct wr_batch *ba
     batch->refs += uses - 1; /* one each; the last user may find itself alone and narrow in place */
     for (uint32_t i = 0; i < sinks; i++) {
         if (batch->origin.source != UINT32_MAX) {
-            count_for(exec, op->node->sinks[i], batch->sel, wr_batch_live(batch),
+            count_for(exec, op->node->sinks[i], batch, batch->sel, wr_batch_live(batch),
                       WR_ROW_PASSED);
         }
         exec->host.emit(exec->host.ctx, op->node->sinks[i], batch);

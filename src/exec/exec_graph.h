@@ -25,7 +25,7 @@ struct wr_op {
     int64_t *watermarks;   /* per input; SCAN: one */
     int64_t watermark_us;  /* forwarded */
     struct wr_batch_pool *pool; /* derived or result batches; NULL for SCAN and UNION */
-    struct wr_eval **evals;     /* FILTER: 1; PROJECT: one per column */
+    struct wr_eval **evals;     /* FILTER, UNNEST: 1; PROJECT: one per column */
     uint32_t eval_count;
     struct wr_window *window;
 };
@@ -34,6 +34,10 @@ struct wr_op {
  * counts. */
 enum wr_outcome { WR_ROW_FILTERED = 1, WR_ROW_DEAD, WR_ROW_LATE, WR_ROW_PASSED, WR_ROW_KINDS_ };
 #define WR_ROW_PARTLY 0x80u /* partly late, beside the outcome */
+/* A row that UNNEST made several of is shown to the side sinks once, whatever becomes of each of them. */
+#define WR_ROW_SHOWN_LATE 0x40u
+#define WR_ROW_SHOWN_DEAD 0x20u
+#define WR_ROW_OUTCOME 0x0fu
 
 struct wr_exec_sink {
     struct wr_ledger_counts *counts; /* of the batch being pushed; NULL: not asked for yet */
@@ -67,9 +71,11 @@ void wr_exec_forward(struct wr_exec *exec, struct wr_op *op, int64_t watermark_u
  * 0..count-1. */
 void wr_exec_count(struct wr_exec *exec, const struct wr_op *op, const struct wr_batch *batch,
                    const uint32_t *rows, uint32_t count, enum wr_outcome outcome);
-void wr_exec_count_partly_late(struct wr_exec *exec, const struct wr_op *op, uint32_t row);
+void wr_exec_count_partly_late(struct wr_exec *exec, const struct wr_op *op,
+                               const struct wr_batch *batch, uint32_t row);
 /* One row is late: counted and shown to the host. */
-void wr_exec_late(struct wr_exec *exec, const struct wr_op *op, uint32_t row, int64_t lateness_us);
+void wr_exec_late(struct wr_exec *exec, const struct wr_op *op, const struct wr_batch *batch,
+                  uint32_t row, int64_t lateness_us);
 /* One row failed: counted (source rows) and shown to the host. */
 void wr_exec_fault(struct wr_exec *exec, const struct wr_op *op, const struct wr_batch *batch,
                    uint32_t row, const char *message, const char *field);
@@ -82,5 +88,10 @@ WR_NODISCARD wr_status wr_op_rows_create(struct wr_exec *exec, struct wr_op *op,
                                          struct wr_error *err);
 void wr_op_filter_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *batch);
 void wr_op_project_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *batch);
+
+/* op_unnest.c */
+WR_NODISCARD wr_status wr_op_unnest_create(struct wr_exec *exec, struct wr_op *op,
+                                           struct wr_error *err);
+void wr_op_unnest_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *batch);
 
 #endif

@@ -36,9 +36,11 @@ static void put_expr(struct wr_buf *into, const char *name, const struct wr_expr
 
 static void put_type(struct wr_buf *into, const char *name, struct wr_type type)
 {
-    char text[64];
+    struct wr_buf text = { 0 };
+    wr_type_text(&text, type); /* names only: a shape's number differs from process to process */
     wr_buf_printf(into, ",\"%s\":", name);
-    put_text(into, wr_type_name(type, text, sizeof text));
+    put_string(into, text.data, text.bytes);
+    wr_buf_deinit(&text);
 }
 
 static const char *kind_name(enum wr_window_kind kind)

@@ -157,6 +157,17 @@ static void equal_views(struct wr_call *call, uint8_t unequal)
 VIEW_KERNELS(TEXT)
 VIEW_KERNELS(BYTES)
 
+/* Of one nested type: equal when their bodies are. So -0 and 0 differ inside, and a NaN equals itself. */
+void wr_kernel_EQ_NESTED(struct wr_call *call)
+{
+    equal_views(call, 0);
+}
+
+void wr_kernel_NE_NESTED(struct wr_call *call)
+{
+    equal_views(call, 1);
+}
+
 /* ---- intervals ---- */
 
 #define INTERVAL_KERNEL(OP, SIGN)                                                                  \

@@ -6,6 +6,8 @@
  */
 #include "exec/window.h"
 
+#include "batch/nested.h"
+
 void wr_window_save_row(struct wr_window *w, const uint8_t *row, struct wr_buf *into)
 {
     const uint32_t offset = w->shape.key_offset;
@@ -48,6 +50,25 @@ static const char *load_keys(const struct wr_window *w, uint8_t *row, const char
     return from;
 }
 
+/* Readers of STRUCT, ARRAY and MAP do not check: what a damaged snapshot holds must not come to them. */
+static bool keys_are_sound(const struct wr_window *w, const uint8_t *row)
+{
+    const uint8_t *image = row + w->shape.key_offset;
+    for (uint32_t k = 0; k < w->key_count; k++) {
+        const struct wr_window_key *key = &w->keys[k];
+        const bool null = key->null_bit != UINT32_MAX && wr_agg_flag(image, key->null_bit);
+        if (!wr_type_is_nested(key->type) || null) {
+            continue;
+        }
+        struct wr_view view;
+        memcpy(&view, image + key->offset, sizeof view);
+        if (!wr_nested_check(key->type, wr_view_slice(&view))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void wr_window_take_states(const struct wr_window *w, uint8_t *into, const uint8_t *row)
 {
     if (w->aggs.count > 0) {
@@ -75,7 +96,7 @@ uint8_t *wr_window_load_row(struct wr_window *w, const char *blob, size_t bytes)
     memset(row, 0, w->shape.stride + 16);
     memcpy(row + w->shape.key_offset, blob, fixed);
     const char *from = load_keys(w, row, blob + fixed, end);
-    if (from == NULL) {
+    if (from == NULL || !keys_are_sound(w, row)) {
         return NULL;
     }
     for (uint32_t a = 0; a < w->aggs.count; a++) {

@@ -153,12 +153,12 @@ static uint32_t judge_each(struct wr_window *w, const struct wr_batch *batch, ui
         }
         int64_t order = slice.first;
         if (slice.last_end <= wm) {
-            wr_exec_late(w->exec, w->op, row, wm_distance(wm, slice.last_end));
+            wr_exec_late(w->exec, w->op, batch, row, wm_distance(wm, slice.last_end));
             continue;
         }
         if (slice.first_end <= wm) {
             order = first_open(w, wm < -TIME_LIMIT ? -TIME_LIMIT : wm, lateness);
-            wr_exec_count_partly_late(w->exec, w->op, row);
+            wr_exec_count_partly_late(w->exec, w->op, batch, row);
         }
         w->rows[kept++] = row;
         put(w, order, slice.number, kept - 1);
@@ -202,7 +202,7 @@ static uint32_t judge_session(struct wr_window *w, const struct wr_batch *batch,
         const uint32_t row = w->rows[i];
         const int64_t wm = wm_of(batch, row);
         if (w->time[row] + lateness < wm) {
-            wr_exec_late(w->exec, w->op, row, wm_distance(wm, w->time[row]));
+            wr_exec_late(w->exec, w->op, batch, row, wm_distance(wm, w->time[row]));
             continue;
         }
         w->rows[kept++] = row;

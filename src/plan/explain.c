@@ -4,12 +4,6 @@
 
 #include "batch/text.h"
 
-static void type_text(struct wr_buf *into, struct wr_type type)
-{
-    char name[32];
-    wr_buf_text(into, wr_type_name(type, name, sizeof(name)));
-}
-
 static void duration_text(struct wr_buf *into, int64_t us)
 {
     static const struct {
@@ -71,7 +65,7 @@ static void columns_text(const struct wr_plan_source *source, struct wr_buf *int
     for (uint32_t c = 0; c < source->scan.count; c++) {
         if (is_decoded(source, c)) {
             wr_buf_printf(into, "%s%s ", between, source->scan.fields[c].name);
-            type_text(into, source->scan.fields[c].type);
+            wr_type_text(into, source->scan.fields[c].type);
             between = ", ";
         }
     }
@@ -239,6 +233,21 @@ static void project_text(const struct wr_plan *plan, const struct wr_plan_node *
     wr_buf_byte(into, '\n');
 }
 
+static void unnest_text(const struct wr_plan *plan, const struct wr_plan_node *node,
+                        struct wr_buf *into)
+{
+    const char *between = " AS ";
+    wr_buf_text(into, node->unnest.outer ? "unnest (rows without elements too) " : "unnest ");
+    wr_expr_text(into, node->unnest.value, &plan->nodes[node->inputs[0]].schema);
+    for (uint32_t c = 0; c < node->schema.count; c++) {
+        if (node->unnest.columns[c] >= WR_UNNEST_FIELD) {
+            wr_buf_printf(into, "%s%s", between, node->schema.fields[c].name);
+            between = ", ";
+        }
+    }
+    wr_buf_byte(into, '\n');
+}
+
 static void node_text(const struct wr_plan *plan, uint32_t index, int indent, struct wr_buf *into)
 {
     const struct wr_plan_node *node = &plan->nodes[index];
@@ -264,6 +273,9 @@ static void node_text(const struct wr_plan *plan, uint32_t index, int indent, st
         break;
     case WR_NODE_UNION:
         wr_buf_printf(into, "union of %u\n", node->input_count);
+        break;
+    case WR_NODE_UNNEST:
+        unnest_text(plan, node, into);
         break;
     }
     for (uint32_t i = 0; i < node->input_count; i++) {

@@ -3,6 +3,7 @@
 #include "plan/expr.h"
 
 #include "base/buf.h"
+#include "batch/nested.h"
 #include "batch/text.h"
 
 static bool constants_equal(const struct wr_expr *a, const struct wr_expr *b)
@@ -60,6 +61,13 @@ void wr_expr_columns(const struct wr_expr *expr, void (*visit)(void *ctx, uint32
     for (uint32_t i = 0; i < expr->arg_count; i++) {
         wr_expr_columns(expr->args[i], visit, ctx);
     }
+}
+
+void wr_type_text(struct wr_buf *buf, struct wr_type type)
+{
+    char name[32];
+    wr_buf_text(buf, wr_type_is_nested(type) ? wr_nested_of(type)->text
+                                             : wr_type_name(type, name, sizeof(name)));
 }
 
 static void const_text(struct wr_buf *buf, const struct wr_expr *expr)
@@ -141,11 +149,56 @@ static void operands_text(struct wr_buf *buf, const struct wr_expr *expr, const 
     }
 }
 
+/* a.b, a[1], m['k'], ARRAY[…], ROW(…), MAP[…]. False: another call. */
+static bool nested_text(struct wr_buf *buf, const struct wr_expr *expr,
+                        const struct wr_schema *schema)
+{
+    const char *open = NULL;
+    switch (expr->function) {
+    case WR_FN_STRUCT_FIELD:
+        operand_text(buf, expr->args[0], schema);
+        wr_buf_printf(buf, ".%s", wr_nested_of(expr->args[0]->type)
+                                      ->fields[expr->args[1]->value.i32].name);
+        return true;
+    case WR_FN_ARRAY_ELEMENT:
+    case WR_FN_MAP_VALUE:
+        operand_text(buf, expr->args[0], schema);
+        wr_buf_byte(buf, '[');
+        wr_expr_text(buf, expr->args[1], schema);
+        wr_buf_byte(buf, ']');
+        return true;
+    case WR_FN_MAKE_ARRAY:
+        open = "ARRAY[";
+        break;
+    case WR_FN_MAKE_MAP:
+        open = "MAP[";
+        break;
+    case WR_FN_MAKE_STRUCT:
+        wr_buf_text(buf, "ROW(");
+        for (uint32_t i = 0; i < expr->arg_count; i++) {
+            wr_buf_text(buf, i > 0 ? ", " : "");
+            wr_expr_text(buf, expr->args[i], schema);
+            wr_buf_printf(buf, " AS %s", wr_nested_of(expr->type)->fields[i].name);
+        }
+        wr_buf_byte(buf, ')');
+        return true;
+    default:
+        return false;
+    }
+    wr_buf_text(buf, open);
+    list_text(buf, expr, 0, ", ", schema);
+    wr_buf_byte(buf, ']');
+    return true;
+}
+
 static void call_text(struct wr_buf *buf, const struct wr_expr *expr,
                       const struct wr_schema *schema)
 {
     const struct wr_function_row *row = &wr_functions[expr->function];
     const char *name = row->name;
+    if (nested_text(buf, expr, schema)) {
+        return;
+    }
     if (!(row->flags & WR_FN_OPERATOR)) {
         wr_buf_printf(buf, "%s(", name);
         list_text(buf, expr, 0, ", ", schema);
@@ -206,11 +259,11 @@ static void suffix_text(struct wr_buf *buf, const struct wr_expr *expr, const ch
 static void wrapped_text(struct wr_buf *buf, const char *name, const struct wr_expr *expr,
                          const struct wr_schema *schema)
 {
-    char type[32];
     wr_buf_printf(buf, "%s(", name);
     list_text(buf, expr, 0, ", ", schema);
     if (expr->kind == WR_EXPR_CAST) {
-        wr_buf_printf(buf, " AS %s", wr_type_name(expr->type, type, sizeof(type)));
+        wr_buf_text(buf, " AS ");
+        wr_type_text(buf, expr->type);
     }
     wr_buf_byte(buf, ')');
 }

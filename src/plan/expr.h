@@ -65,6 +65,8 @@ bool wr_expr_equal(const struct wr_expr *a, const struct wr_expr *b);
 /* Appends SQL-like text: column names from schema (may be NULL: $n). For EXPLAIN. */
 struct wr_buf;
 void wr_expr_text(struct wr_buf *buf, const struct wr_expr *expr, const struct wr_schema *schema);
+/* Appends the type's whole name: a nested one is not cut. */
+void wr_type_text(struct wr_buf *buf, struct wr_type type);
 /* Calls visit for each column used. */
 void wr_expr_columns(const struct wr_expr *expr, void (*visit)(void *ctx, uint32_t column), void *ctx);
 

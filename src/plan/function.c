@@ -7,6 +7,11 @@ const struct wr_function_row wr_functions[WR_FUNCTION_COUNT_] = {
 #undef WR_X
 };
 
+bool wr_function_is_nested(const struct wr_function_row *row)
+{
+    return strpbrk(row->signature, "RAMx") != NULL;
+}
+
 struct wr_type wr_function_type(char letter)
 {
     static const struct {

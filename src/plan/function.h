@@ -5,6 +5,7 @@
  *   b BOOLEAN, h SMALLINT, i INTEGER, l BIGINT, H/I/L the UNSIGNED ones, f REAL, d DOUBLE PRECISION,
  *   n NUMERIC (any p,s; the result's is computed by the binder's rule for the function), t TEXT, y BYTEA,
  *   D DATE, s TIMESTAMP, z TIMESTAMPTZ, v INTERVAL, j JSON;  a trailing '*' repeats the last argument (one or more).
+ *   R STRUCT, A ARRAY, M MAP, x any type: rows with one of these are bound by bind_nested.c, which knows what types go together.
  * Overloads are several rows with the same SQL name.
  */
 #ifndef WR_PLAN_FUNCTION_H
@@ -25,6 +26,7 @@
     WR_FUNCTIONS_MATH(X)                                                                           \
     WR_FUNCTIONS_TEXT(X)                                                                           \
     WR_FUNCTIONS_TIME(X)                                                                           \
+    WR_FUNCTIONS_NESTED(X)                                                                         \
     WR_FUNCTIONS_OTHER(X)
 
 /* ids: OP_TYPE. Arithmetic on mixed types is widened by the binder (smallint+integer -> integer, integer+bigint -> bigint,
@@ -232,6 +234,24 @@
     X(HOUR_OF, "hour", "s>l", 0)                                                                   \
     X(MINUTE_OF, "minute", "s>l", 0)
 
+/* STRUCT, ARRAY and MAP. $field: the STRUCT and the field's index (constant INTEGER, from 0); $element: from 1; $array, $struct and
+ * $map make a value of the call's type of their arguments (of a map: key, value, key, value …). */
+#define WR_FUNCTIONS_NESTED(X)                                                                     \
+    X(STRUCT_FIELD, "$field", "Ri>x", 0)                                                           \
+    X(ARRAY_ELEMENT, "$element", "Al>x", 0)                                                        \
+    X(MAP_VALUE, "$value", "Mx>x", 0)                                                              \
+    X(MAKE_ARRAY, "$array", "x*>A", WR_FN_NULLS)                                                   \
+    X(MAKE_STRUCT, "$struct", "x*>R", WR_FN_NULLS)                                                 \
+    X(MAKE_MAP, "$map", "xx*>M", WR_FN_NULLS | WR_FN_MAY_FAIL)                                     \
+    X(EQ_NESTED, "=", "xx>b", WR_FN_OPERATOR)                                                      \
+    X(NE_NESTED, "<>", "xx>b", WR_FN_OPERATOR)                                                     \
+    X(CARDINALITY_ARRAY, "cardinality", "A>i", 0)                                                  \
+    X(CARDINALITY_MAP, "cardinality", "M>i", 0)                                                    \
+    X(ARRAY_LENGTH, "array_length", "A>i", 0)                                                      \
+    X(ARRAY_CONTAINS, "array_contains", "Ax>b", 0)                                                 \
+    X(MAP_KEYS, "map_keys", "M>A", 0)                                                              \
+    X(MAP_VALUES, "map_values", "M>A", 0)
+
 /* WINDOW_START_OF, WINDOW_END_OF: what SELECT over a TUMBLE without GROUP BY computes per row; args: time, size in us
  * (constant), offset in us (constant). */
 #define WR_FUNCTIONS_OTHER(X)                                                                      \
@@ -269,6 +289,9 @@ struct wr_function_row {
 
 /* Indexed by enum wr_function. */
 extern const struct wr_function_row wr_functions[WR_FUNCTION_COUNT_];
+
+/* Does a row take or give STRUCT, ARRAY, MAP or any type? */
+bool wr_function_is_nested(const struct wr_function_row *row);
 
 /* The type that a signature letter names (precision 0 for n); id NULL for an unknown letter. */
 struct wr_type wr_function_type(char letter);

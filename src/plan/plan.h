@@ -38,7 +38,9 @@ struct wr_plan_source {
     struct wr_options *options;     /* the same, parsed: connector's, format's and common source options */
     const char *shown;              /* the given options as EXPLAIN prints them, secrets masked */
     struct wr_schema declared;      /* all columns of CREATE SOURCE (metadata columns not included) */
-    struct wr_schema scan;          /* what is decoded and scanned, incl. used metadata columns (after the others) */
+    /* What is decoded and scanned, incl. used metadata columns (after the others). A field of a declared STRUCT column that is used
+     * without the whole of it is a column of its own ("payload.user.id", by its path); its `declared` is UINT32_MAX. */
+    struct wr_schema scan;
     uint32_t metadata_column[WR_META_COUNT_]; /* column in scan or WR_NO_COLUMN */
     uint32_t event_time;            /* scan column of WATERMARK FOR, or WR_NO_COLUMN */
     const struct wr_expr *watermark; /* over scan; TIMESTAMP(TZ); NULL: no watermark */
@@ -58,7 +60,7 @@ struct wr_plan_source {
     uint32_t at; /* byte offset of the statement in the SQL text */
 };
 
-enum wr_node_kind { WR_NODE_SCAN, WR_NODE_FILTER, WR_NODE_PROJECT, WR_NODE_WINDOW, WR_NODE_UNION };
+enum wr_node_kind { WR_NODE_SCAN, WR_NODE_FILTER, WR_NODE_PROJECT, WR_NODE_WINDOW, WR_NODE_UNION, WR_NODE_UNNEST };
 
 enum wr_window_kind {
     WR_WINDOW_TUMBLE,
@@ -106,6 +108,18 @@ struct wr_plan_window {
     uint32_t exchange; /* dense id */
 };
 
+/* A row in, a row out for each element of its ARRAY or entry of its MAP. What a column of the output is: a column of the input (its
+ * number), or one of these; an element's field (a MAP's entry: 0 the key, 1 the value) is WR_UNNEST_FIELD + its index. */
+#define WR_UNNEST_FIELD 0x10000000u
+#define WR_UNNEST_ELEMENT 0x20000000u
+#define WR_UNNEST_ORDINALITY 0x20000001u /* BIGINT, from 1 */
+
+struct wr_plan_unnest {
+    struct wr_expr *value; /* over the input: ARRAY or MAP */
+    uint32_t *columns;     /* schema.count of them */
+    bool outer;            /* a row without elements gives one with NULLs; else none (it counts as filtered) */
+};
+
 struct wr_plan_node {
     enum wr_node_kind kind;
     uint32_t index;
@@ -122,6 +136,7 @@ struct wr_plan_node {
         struct wr_expr *filter; /* FILTER: keep rows where it is true */
         struct wr_expr **project; /* PROJECT: schema.count of them */
         struct wr_plan_window window; /* output: window_start, window_end, keys…, aggregates… */
+        struct wr_plan_unnest unnest;
     };
 };
 

@@ -12,8 +12,8 @@ static struct wr_sql_connector sources[CATALOG_MAX];
 static struct wr_sql_connector sinks[CATALOG_MAX];
 static struct wr_sql_format decode_formats[CATALOG_MAX];
 static const struct wr_option no_options[] = { { .name = NULL } };
-static const struct wr_sql_format encode_formats[] = { { "json", no_options, NULL },
-                                                       { "csv", no_options, NULL },
+static const struct wr_sql_format encode_formats[] = { { "json", no_options, NULL, false },
+                                                       { "csv", no_options, NULL, true },
                                                        { .name = NULL } };
 static struct wr_sql_catalog catalog;
 
@@ -37,7 +37,8 @@ static void build(void)
     }
     for (uint32_t i = 0; wr_decoders[i].name != NULL && i + 1 < CATALOG_MAX; i++) {
         decode_formats[i] = (struct wr_sql_format){ wr_decoders[i].name, wr_decoders[i].options,
-                                                    wr_decoders[i].columns };
+                                                    wr_decoders[i].columns,
+                                                    wr_decoders[i].header != NULL };
     }
     catalog = (struct wr_sql_catalog){ .sources = sources,
                                        .sinks = sinks,

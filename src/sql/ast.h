@@ -39,6 +39,10 @@ enum wr_ast_expr_kind {
     WR_AST_CASE,          /* operand: args[0] when has_operand; then when, then, …, [else] */
     WR_AST_CAST,          /* args[0] to type */
     WR_AST_FIELD,         /* (args[0]).parts[0] */
+    WR_AST_INDEX,         /* args[0][args[1]] */
+    WR_AST_ARRAY,         /* ARRAY[args] */
+    WR_AST_MAP,           /* MAP[key, value, …] */
+    WR_AST_ROW,           /* ROW(args); parts: their names (bytes == 0: none) */
 };
 
 struct wr_ast_expr {
@@ -63,7 +67,12 @@ struct wr_ast_expr {
     bool has_else;
 };
 
-enum wr_ast_from_kind { WR_AST_FROM_NAME, WR_AST_FROM_QUERY, WR_AST_FROM_WINDOW };
+enum wr_ast_from_kind {
+    WR_AST_FROM_NAME,
+    WR_AST_FROM_QUERY,
+    WR_AST_FROM_WINDOW,
+    WR_AST_FROM_UNNEST, /* input CROSS JOIN UNNEST(value) */
+};
 
 struct wr_ast_from {
     enum wr_ast_from_kind kind;
@@ -71,7 +80,12 @@ struct wr_ast_from {
     uint32_t end;
     struct wr_ast_name name;    /* NAME; WINDOW: the function's */
     struct wr_ast_query *query; /* QUERY */
-    struct wr_ast_from *input;  /* WINDOW: over what */
+    struct wr_ast_from *input;  /* WINDOW: over what; UNNEST: what stands before it */
+    struct wr_ast_expr *value;  /* UNNEST */
+    bool outer;                 /* UNNEST: LEFT JOIN */
+    bool ordinality;            /* UNNEST: WITH ORDINALITY */
+    struct wr_ast_name *names;  /* UNNEST: AS alias(names) */
+    uint32_t name_count;
     struct wr_ast_expr *time;   /* WINDOW: NULL when not given */
     struct wr_ast_expr *size;   /* WINDOW: size or gap */
     struct wr_ast_expr *slide;  /* WINDOW: HOP */

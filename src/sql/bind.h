@@ -17,6 +17,14 @@
 #define WR_BIND_WINDOW_END   0x40000001u
 #define WR_BIND_AGGREGATE    0x50000000u /* + index in the SELECT's aggregates */
 
+/* A column of a SCAN that is a field of another one (of a declared STRUCT): decoded by its path when nothing needs the whole, else
+ * computed from it. */
+struct wr_draft_path {
+    uint32_t column;          /* whose field it is; smaller than the own number */
+    uint32_t field;
+    struct wr_expr *computed; /* shape.c; NULL: decoded */
+};
+
 /* A node under construction: as wr_plan_node, with pointers for indexes and all columns. */
 struct wr_draft {
     enum wr_node_kind kind;
@@ -28,6 +36,9 @@ struct wr_draft {
     struct wr_expr *filter;       /* FILTER */
     struct wr_expr **project;     /* PROJECT */
     struct wr_plan_window window; /* WINDOW */
+    struct wr_plan_unnest unnest; /* UNNEST */
+    struct wr_draft_path *paths;  /* SCAN: what its last path_count columns are */
+    uint32_t path_count;
     bool *needed;                 /* shape.c: per column */
     uint32_t *map;                /* shape.c: old column to new */
     uint32_t index;               /* shape.c: in plan->nodes; WR_NO_NODE: not yet */
@@ -45,6 +56,7 @@ enum wr_time_role {
 
 struct wr_scope_column {
     const char *name;
+    struct wr_slice relation; /* what qualifies it (t of t.a); bytes == 0: the scope's alias */
     const char *group;    /* "window" when it is its .start or .end (Arroyo), else NULL */
     struct wr_expr *expr; /* over the scope's node */
     enum wr_time_role role;
@@ -131,6 +143,9 @@ struct wr_expr *wr_bind_name(struct wr_bind *bind, const struct wr_ast_expr *ast
  * took. */
 int32_t wr_bind_find_column(const struct wr_scope *scope, const struct wr_ast_name *parts,
                             uint32_t part_count, uint32_t *used);
+/* What qualifies the scope's column. */
+struct wr_slice wr_bind_relation(const struct wr_scope *scope,
+                                 const struct wr_scope_column *column);
 void wr_bind_unknown_column(struct wr_binder *binder, const struct wr_scope *scope,
                             const struct wr_ast_expr *ast);
 bool wr_bind_name_matches(const struct wr_ast_name *name, const char *column, bool exact);
@@ -150,6 +165,30 @@ void wr_bind_offer_aggregates(void *suggest);
 /* tumble(interval …): is it such a call? */
 bool wr_bind_is_window_call(const struct wr_ast_expr *ast);
 bool wr_bind_window_call(struct wr_bind *bind, const struct wr_ast_expr *ast);
+
+/* STRUCT, ARRAY and MAP (bind_nested.c). */
+struct wr_expr *wr_bind_struct_field(struct wr_bind *bind, struct wr_expr *value,
+                                     const struct wr_ast_name *name, uint32_t at);
+struct wr_expr *wr_bind_index(struct wr_bind *bind, const struct wr_ast_expr *ast);
+struct wr_expr *wr_bind_constructor(struct wr_bind *bind, const struct wr_ast_expr *ast);
+/* cardinality and others. NULL and *is false: another function. */
+struct wr_expr *wr_bind_nested_call(struct wr_binder *binder, const char *name,
+                                    struct wr_expr **args, uint32_t count,
+                                    const struct wr_ast_expr *ast, bool *is);
+void wr_bind_offer_nested(void *suggest);
+/* a = b and a <> b of one nested type. */
+struct wr_expr *wr_bind_nested_equal(struct wr_binder *binder, const char *op,
+                                     struct wr_expr **args, uint32_t at, uint32_t end);
+/* Can values be compared and grouped? Else an error: what ("GROUP BY") has no answer for maps. */
+bool wr_bind_comparable(struct wr_binder *binder, const struct wr_expr *expr, const char *what);
+/* May a value of one nested type become the other, field by field? */
+bool wr_bind_can_cast(struct wr_type from, struct wr_type to);
+bool wr_bind_can_cast_nested(struct wr_type from, struct wr_type to);
+/* ARRAY[…] and ROW(…) take their parts to the wanted type; NULL without an error: expr is neither, or the types do not match. */
+bool wr_bind_adapts_nested(const struct wr_expr *expr, struct wr_type to);
+struct wr_expr *wr_bind_adapt_nested(struct wr_binder *binder, struct wr_expr *expr,
+                                     struct wr_type to, bool explicit_cast, bool try_cast);
+struct wr_scope *wr_bind_unnest(struct wr_binder *binder, const struct wr_ast_from *from);
 
 /* Nodes and types (bind_cast.c). */
 struct wr_expr *wr_expr_new(struct wr_arena *arena, enum wr_expr_kind kind, struct wr_type type,

@@ -117,6 +117,12 @@ static struct wr_expr *bind_argument(struct wr_bind *bind, const struct wr_ast_e
     if (rows[row].argument == ARGUMENT_ORDERED && arg->type.id == WR_TYPE_JSON) {
         return wr_bind_cast(binder, arg, wr_type_of(WR_TYPE_TEXT), true, false);
     }
+    if (rows[row].argument == ARGUMENT_ORDERED && wr_type_is_nested(arg->type)) {
+        wr_bind_fail(binder, ast->at, "%s takes values that have an order, not %s", rows[row].name,
+                     wr_bind_type_name(binder, arg->type));
+        wr_bind_hint(binder, "take a part of it: %s(a.b)", rows[row].name);
+        return NULL;
+    }
     if (rows[row].argument == ARGUMENT_NUMBER && !wr_type_is_numeric(arg->type)) {
         wr_bind_fail(binder, ast->at, "%s takes a number, not %s", rows[row].name,
                      wr_bind_type_name(binder, arg->type));
@@ -245,7 +251,10 @@ static bool bind_inputs(struct wr_bind *bind, const struct wr_ast_expr *ast, siz
 {
     if (!ast->star) {
         made->arg = bind_argument(bind, ast->args[0], row);
-        if (made->arg == NULL) {
+        const bool compares =
+            made->kind == WR_AGG_COUNT_DISTINCT || made->kind == WR_AGG_APPROX_COUNT_DISTINCT;
+        if (made->arg == NULL ||
+            (compares && !wr_bind_comparable(bind->binder, made->arg, "a distinct count"))) {
             return false;
         }
     }

@@ -20,7 +20,7 @@
 static bool has_name(const struct wr_function_row *row, const char *name, bool is_operator)
 {
     return ((row->flags & WR_FN_OPERATOR) != 0) == is_operator && row->name[0] != '$' &&
-           strcmp(row->name, name) == 0;
+           !wr_function_is_nested(row) && strcmp(row->name, name) == 0;
 }
 
 /* The letter of argument i, 0 when the row does not take that many. */
@@ -109,6 +109,9 @@ static void fail_unknown(struct wr_binder *binder, const char *name, uint32_t at
     wr_bind_fail(binder, at, "unknown function \"%s\"", name);
     if (strncmp(name, "tumble_", 7) == 0 || strncmp(name, "hop_", 4) == 0) {
         wr_bind_hint(binder, "read window_start and window_end FROM TUMBLE(source, time, size)");
+    } else if (strcmp(name, "unnest") == 0 || strcmp(name, "explode") == 0 ||
+               strcmp(name, "flatten") == 0) {
+        wr_bind_hint(binder, "UNNEST stands in FROM: FROM source, UNNEST(items) AS item");
     } else if (suggest.best.bytes > 0) {
         wr_bind_hint(binder, "did you mean %.*s?", WR_SLICE_ARG(suggest.best));
     } else {
@@ -120,7 +123,9 @@ static void fail_unknown(struct wr_binder *binder, const char *name, uint32_t at
 static bool is_known(const char *name)
 {
     for (uint32_t f = 0; f < WR_FUNCTION_COUNT_; f++) {
-        if (has_name(&wr_functions[f], name, false)) {
+        const struct wr_function_row *row = &wr_functions[f];
+        if (has_name(row, name, false) ||
+            (wr_function_is_nested(row) && row->name[0] != '$' && strcmp(row->name, name) == 0)) {
             return true;
         }
     }
@@ -356,7 +361,8 @@ static struct wr_expr *bind_lazy(struct wr_binder *binder, const char *name, str
                                     : "coalesce(a, b, …) is the first that is not NULL");
         return NULL;
     }
-    if (!wr_bind_common(binder, args, count, name)) {
+    if (!wr_bind_common(binder, args, count, name) ||
+        (nullif && !wr_bind_comparable(binder, args[0], name))) {
         return NULL;
     }
     struct wr_expr *expr = wr_expr_new(binder->arena, coalesce ? WR_EXPR_COALESCE : WR_EXPR_NULLIF,
@@ -406,6 +412,10 @@ struct wr_expr *wr_bind_call(struct wr_bind *bind, const struct wr_ast_expr *ast
     struct wr_expr *lazy = bind_lazy(binder, name, args, ast->arg_count, ast, &is);
     if (is) {
         return lazy;
+    }
+    struct wr_expr *nested = wr_bind_nested_call(binder, name, args, ast->arg_count, ast, &is);
+    if (is) {
+        return nested;
     }
     if (strncmp(name, "concat", 6) == 0 && !to_text(binder, args, ast->arg_count)) {
         return NULL;

@@ -7,6 +7,7 @@
  */
 #include "base/assert.h"
 #include "base/buf.h"
+#include "batch/nested_json.h"
 #include "batch/text.h"
 #include "sql/bind.h"
 
@@ -78,6 +79,9 @@ const char *wr_bind_type_name(struct wr_binder *binder, struct wr_type type)
     char name[32];
     if (type.id == WR_TYPE_NULL) {
         return "NULL";
+    }
+    if (wr_type_is_nested(type)) {
+        return wr_nested_of(type)->text;
     }
     return wr_arena_strdup(binder->arena, wr_type_name(type, name, sizeof(name)));
 }
@@ -153,6 +157,9 @@ static uint32_t json_cost(uint8_t to)
 uint32_t wr_bind_cost(const struct wr_expr *expr, struct wr_type to)
 {
     const uint8_t from = expr->type.id;
+    if (from == to.id && wr_type_is_nested(to) && !wr_type_equal(expr->type, to)) {
+        return wr_bind_adapts_nested(expr, to) ? 2 : WR_COST_NONE;
+    }
     if (from == to.id) {
         return 0;
     }
@@ -175,10 +182,17 @@ uint32_t wr_bind_cost(const struct wr_expr *expr, struct wr_type to)
 }
 
 /* May a value of one type be asked to become the other? */
-static bool can_cast(struct wr_type from, struct wr_type to)
+bool wr_bind_can_cast(struct wr_type from, struct wr_type to)
 {
     const bool times = from.id == WR_TYPE_DATE || wr_type_is_timestamp(from);
     const bool to_times = to.id == WR_TYPE_DATE || wr_type_is_timestamp(to);
+    if (wr_type_is_nested(from) && wr_type_is_nested(to)) {
+        return wr_type_equal(from, to) || wr_bind_can_cast_nested(from, to);
+    }
+    if (wr_type_is_nested(from) || wr_type_is_nested(to)) {
+        const uint8_t other = wr_type_is_nested(from) ? to.id : from.id;
+        return other == WR_TYPE_TEXT || other == WR_TYPE_JSON || other == WR_TYPE_NULL;
+    }
     if (from.id == to.id || from.id == WR_TYPE_NULL || from.id == WR_TYPE_TEXT ||
         to.id == WR_TYPE_TEXT) {
         return true;
@@ -213,11 +227,34 @@ static struct wr_expr *fail_literal(struct wr_binder *binder, const struct wr_ex
     case WR_TYPE_BOOL:
         wr_bind_hint(binder, "write true or false");
         break;
+    case WR_TYPE_STRUCT:
+    case WR_TYPE_MAP:
+        wr_bind_hint(binder, "write it as a JSON object: '{\"a\": 1}'");
+        break;
+    case WR_TYPE_ARRAY:
+        wr_bind_hint(binder, "write it as a JSON array: '[1, 2]'");
+        break;
     default:
         wr_bind_hint(binder, "compare and compute with values of the same type");
         break;
     }
     return NULL;
+}
+
+/* A constant STRUCT, ARRAY or MAP from its JSON text. */
+static bool fold_nested(struct wr_binder *binder, struct wr_slice text, struct wr_expr *folded)
+{
+    struct wr_nested_writer writer = {0};
+    struct wr_slice body;
+    char why[96];
+    const bool good =
+        wr_nested_parse_json(&writer, folded->type, text, &body, why, sizeof(why));
+    if (good) {
+        folded->value.view =
+            wr_view_of(wr_arena_strndup(binder->arena, body.data, body.bytes), body.bytes);
+    }
+    wr_nested_writer_deinit(&writer);
+    return good;
 }
 
 static struct wr_expr *fold_text(struct wr_binder *binder, struct wr_expr *expr, struct wr_type to,
@@ -228,8 +265,8 @@ static struct wr_expr *fold_text(struct wr_binder *binder, struct wr_expr *expr,
     const struct wr_slice text = wr_view_slice(&expr->value.view);
     const struct wr_slice kept = {wr_arena_strndup(binder->arena, text.data, text.bytes),
                                   text.bytes};
-    struct wr_type bare = to;
-    if (!wr_text_parse(bare, kept, &folded->value)) {
+    if (wr_type_is_nested(to) ? !fold_nested(binder, kept, folded)
+                              : !wr_text_parse(to, kept, &folded->value)) {
         if (!try_cast) {
             return fail_literal(binder, expr, to);
         }
@@ -275,7 +312,9 @@ static struct wr_expr *fail_cast(struct wr_binder *binder, const struct wr_expr 
         wr_bind_hint(binder, "use from_epoch_ms(x) or to_timestamp(seconds)");
     } else if (wr_type_is_timestamp(expr->type) && wr_type_is_integer(to)) {
         wr_bind_hint(binder, "use epoch_ms(x) or extract(epoch FROM x)");
-    } else if (!explicit_cast && can_cast(expr->type, to)) {
+    } else if (explicit_cast && wr_type_is_nested(expr->type) && wr_type_is_nested(to)) {
+        wr_bind_hint(binder, "fields are cast by name: each one of the target must be there");
+    } else if (!explicit_cast && wr_bind_can_cast(expr->type, to)) {
         wr_bind_hint(binder, "cast it: CAST(… AS %s)", wr_bind_type_name(binder, to));
     } else {
         wr_bind_hint(binder, "choose a column or function of that type");
@@ -332,8 +371,13 @@ struct wr_expr *wr_bind_cast(struct wr_binder *binder, struct wr_expr *expr, str
     if (wr_type_equal(expr->type, to)) {
         return expr;
     }
+    struct wr_expr *adapted =
+        wr_type_is_nested(to) ? wr_bind_adapt_nested(binder, expr, to, explicit_cast, try_cast) : NULL;
+    if (adapted != NULL) {
+        return adapted;
+    }
     const bool allowed =
-        explicit_cast ? can_cast(expr->type, to) : wr_bind_cost(expr, to) != WR_COST_NONE;
+        explicit_cast ? wr_bind_can_cast(expr->type, to) : wr_bind_cost(expr, to) != WR_COST_NONE;
     if (!allowed) {
         return fail_cast(binder, expr, to, explicit_cast);
     }

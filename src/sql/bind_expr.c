@@ -139,6 +139,9 @@ static struct wr_expr *bind_operator(struct wr_bind *bind, const char *op, struc
     const bool compares =
         count == 2 && is_comparison(op) && strcmp(op, "<<") != 0 && strcmp(op, ">>") != 0;
     if (compares) {
+        if (wr_type_is_nested(args[0]->type) || wr_type_is_nested(args[1]->type)) {
+            return wr_bind_nested_equal(binder, op, args, ast->at, ast->end);
+        }
         adapt_constant(binder, &args[0], args[1]);
         adapt_constant(binder, &args[1], args[0]);
         const uint8_t a = args[0]->type.id;
@@ -299,7 +302,8 @@ static struct wr_expr *bind_distinct(struct wr_bind *bind, const struct wr_ast_e
 {
     struct wr_expr *expr = new_expr(bind, WR_EXPR_IS_DISTINCT, bool_type, ast, 2);
     if (!bind_args(bind, ast, expr->args) ||
-        !wr_bind_common(bind->binder, expr->args, 2, "IS DISTINCT FROM")) {
+        !wr_bind_common(bind->binder, expr->args, 2, "IS DISTINCT FROM") ||
+        !wr_bind_comparable(bind->binder, expr->args[0], "IS DISTINCT FROM")) {
         return NULL;
     }
     return negate(bind, expr, ast->negated, ast);
@@ -362,7 +366,8 @@ static struct wr_expr *bind_in(struct wr_bind *bind, const struct wr_ast_expr *a
     for (uint32_t i = 1; i < ast->arg_count; i++) {
         adapt_constant(bind->binder, &expr->args[i], expr->args[0]);
     }
-    if (!wr_bind_common(bind->binder, expr->args, ast->arg_count, "IN")) {
+    if (!wr_bind_common(bind->binder, expr->args, ast->arg_count, "IN") ||
+        !wr_bind_comparable(bind->binder, expr->args[0], "IN")) {
         return NULL;
     }
     for (uint32_t i = 0; i < ast->arg_count; i++) {
@@ -441,7 +446,7 @@ static struct wr_expr *bind_cast(struct wr_bind *bind, const struct wr_ast_expr 
     return cast;
 }
 
-/* (expr).field: of JSON, or .start and .end of tumble(interval …). */
+/* (expr).field: of a STRUCT or JSON, or .start and .end of tumble(interval …). */
 static struct wr_expr *bind_field(struct wr_bind *bind, const struct wr_ast_expr *ast)
 {
     struct wr_binder *binder = bind->binder;
@@ -464,10 +469,15 @@ static struct wr_expr *bind_field(struct wr_bind *bind, const struct wr_ast_expr
     if (value == NULL) {
         return NULL;
     }
+    if (value->type.id == WR_TYPE_STRUCT) {
+        return wr_bind_struct_field(bind, value, field, ast->at);
+    }
     if (value->type.id != WR_TYPE_JSON) {
         wr_bind_fail(binder, field->at, "this is %s: it has no field \"%.*s\"",
                      wr_bind_type_name(binder, value->type), WR_SLICE_ARG(field->text));
-        wr_bind_hint(binder, "only JSON values have fields");
+        wr_bind_hint(binder, value->type.id == WR_TYPE_ARRAY ? "take one of its elements: a[1].b"
+                             : value->type.id == WR_TYPE_MAP ? "take a value by key: m['key']"
+                                                             : "STRUCT and JSON values have fields");
         return NULL;
     }
     struct wr_expr *key = wr_expr_text_const(binder->arena, field->text, field->at, field->end);
@@ -542,6 +552,12 @@ struct wr_expr *wr_bind_expr(struct wr_bind *bind, const struct wr_ast_expr *ast
         return bind_cast(bind, ast);
     case WR_AST_FIELD:
         return bind_field(bind, ast);
+    case WR_AST_INDEX:
+        return wr_bind_index(bind, ast);
+    case WR_AST_ARRAY:
+    case WR_AST_MAP:
+    case WR_AST_ROW:
+        return wr_bind_constructor(bind, ast);
     }
     return NULL;
 }

@@ -428,6 +428,8 @@ struct wr_scope *wr_bind_from(struct wr_binder *binder, const struct wr_ast_from
     case WR_AST_FROM_WINDOW:
         scope = window_scope(binder, from);
         break;
+    case WR_AST_FROM_UNNEST:
+        return wr_bind_unnest(binder, from);
     }
     if (scope == NULL) {
         return NULL;

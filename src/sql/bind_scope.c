@@ -120,13 +120,25 @@ static bool group_matches(const struct wr_ast_name *parts, uint32_t count,
                                 false);
 }
 
-static int32_t find_exactly(const struct wr_scope *scope, const struct wr_ast_name *parts,
-                            uint32_t count, bool exact)
+struct wr_slice wr_bind_relation(const struct wr_scope *scope,
+                                 const struct wr_scope_column *column)
+{
+    return column->relation.bytes > 0 ? column->relation : scope->alias;
+}
+
+/* relation: only its columns; NULL: any. */
+static int32_t find_exactly(const struct wr_scope *scope, const struct wr_ast_name *relation,
+                            const struct wr_ast_name *parts, uint32_t count, bool exact)
 {
     int32_t found = -1;
     for (uint32_t i = 0; i < scope->count; i++) {
-        if (parts_match(parts, count, scope->columns[i].name, exact) ||
-            (!exact && group_matches(parts, count, &scope->columns[i]))) {
+        const struct wr_scope_column *column = &scope->columns[i];
+        if (relation != NULL &&
+            !wr_slice_equal_nocase(relation->text, wr_bind_relation(scope, column))) {
+            continue;
+        }
+        if (parts_match(parts, count, column->name, exact) ||
+            (!exact && group_matches(parts, count, column))) {
             if (found >= 0) {
                 return -2;
             }
@@ -139,15 +151,13 @@ static int32_t find_exactly(const struct wr_scope *scope, const struct wr_ast_na
 int32_t wr_bind_find_column(const struct wr_scope *scope, const struct wr_ast_name *parts,
                             uint32_t part_count, uint32_t *used)
 {
-    const bool qualified = part_count > 1 && scope->alias.bytes > 0 &&
-                           wr_slice_equal_nocase(parts[0].text, scope->alias);
-    /* The longest name first: payload.user.id before payload; then without the source's own name.
-     */
-    for (uint32_t skip = 0; skip <= (qualified ? 1u : 0u); skip++) {
+    /* As PostgreSQL: relation.column before column.field. Then the longest name first: payload.user.id before payload. */
+    for (uint32_t skip = part_count > 1 ? 2 : 1; skip-- > 0;) {
         for (uint32_t count = part_count - skip; count > 0; count--) {
-            int32_t found = find_exactly(scope, parts + skip, count, true);
+            const struct wr_ast_name *relation = skip > 0 ? parts : NULL;
+            int32_t found = find_exactly(scope, relation, parts + skip, count, true);
             if (found == -1) {
-                found = find_exactly(scope, parts + skip, count, false);
+                found = find_exactly(scope, relation, parts + skip, count, false);
             }
             if (found != -1) {
                 *used = skip + count;
@@ -185,13 +195,28 @@ void wr_bind_unknown_column(struct wr_binder *binder, const struct wr_scope *sco
     wr_buf_deinit(&all);
 }
 
-static void fail_ambiguous(struct wr_binder *binder, const struct wr_ast_expr *ast)
+static void fail_ambiguous(struct wr_binder *binder, const struct wr_scope *scope,
+                           const struct wr_ast_expr *ast)
 {
     const struct wr_ast_name *last = &ast->parts[ast->part_count - 1];
+    struct wr_slice relation = {NULL, 0};
+    bool several = false; /* from different relations: the name can be qualified */
+    for (uint32_t i = 0; i < scope->count; i++) {
+        const struct wr_slice other = wr_bind_relation(scope, &scope->columns[i]);
+        if (wr_slice_equal_nocase(last->text, wr_slice_of(scope->columns[i].name))) {
+            several = several || (relation.bytes > 0 && !wr_slice_equal_nocase(relation, other));
+            relation = relation.bytes > 0 ? relation : other;
+        }
+    }
     wr_bind_fail(binder, ast->at, "column \"%.*s\" is ambiguous: more than one has this name",
                  WR_SLICE_ARG(last->text));
-    wr_bind_hint(binder,
-                 "write the one that you mean in double quotes, or give them names with AS");
+    if (several) {
+        wr_bind_hint(binder, "write of which: %.*s.%.*s", WR_SLICE_ARG(relation),
+                     WR_SLICE_ARG(last->text));
+    } else {
+        wr_bind_hint(binder, "write the one that you mean in double quotes, or give them names "
+                             "with AS");
+    }
 }
 
 /* payload.user.id on a JSON column: -> for each step. */
@@ -212,13 +237,26 @@ static struct wr_expr *json_path(struct wr_bind *bind, struct wr_expr *value,
     return value;
 }
 
+static void hint_no_field(struct wr_binder *binder, struct wr_type type,
+                          const struct wr_ast_name *field)
+{
+    if (type.id == WR_TYPE_ARRAY) {
+        wr_bind_hint(binder, "take one element, a[1].%.*s, or all of them: FROM source, UNNEST(a)",
+                     WR_SLICE_ARG(field->text));
+    } else if (type.id == WR_TYPE_MAP) {
+        wr_bind_hint(binder, "a map's values are taken by key: m['%.*s']", WR_SLICE_ARG(field->text));
+    } else {
+        wr_bind_hint(binder, "declare the column as JSON, or the field by its path");
+    }
+}
+
 struct wr_expr *wr_bind_name(struct wr_bind *bind, const struct wr_ast_expr *ast)
 {
     struct wr_binder *binder = bind->binder;
     uint32_t used = 0;
     const int32_t found = wr_bind_find_column(bind->scope, ast->parts, ast->part_count, &used);
     if (found == -2) {
-        fail_ambiguous(binder, ast);
+        fail_ambiguous(binder, bind->scope, ast);
         return NULL;
     }
     if (found < 0) {
@@ -233,12 +271,22 @@ struct wr_expr *wr_bind_name(struct wr_bind *bind, const struct wr_ast_expr *ast
     if (used == ast->part_count) {
         return expr;
     }
+    while (used < ast->part_count && expr->type.id == WR_TYPE_STRUCT) {
+        expr = wr_bind_struct_field(bind, expr, &ast->parts[used++], ast->at);
+        if (expr == NULL) {
+            return NULL;
+        }
+    }
+    if (used == ast->part_count) {
+        return expr;
+    }
     if (expr->type.id != WR_TYPE_JSON) {
         const struct wr_ast_name *next = &ast->parts[used];
-        wr_bind_fail(binder, next->at, "column \"%s\" is %s: it has no field \"%.*s\"",
-                     bind->scope->columns[found].name, wr_bind_type_name(binder, expr->type),
-                     WR_SLICE_ARG(next->text));
-        wr_bind_hint(binder, "declare the column as JSON, or the field by its path");
+        const struct wr_slice name = {binder->sql.text.data + ast->at, next->at - 1 - ast->at};
+        wr_bind_fail(binder, next->at, "%s \"%.*s\" is %s: it has no field \"%.*s\"",
+                     used == 1 ? "column" : "field", WR_SLICE_ARG(name),
+                     wr_bind_type_name(binder, expr->type), WR_SLICE_ARG(next->text));
+        hint_no_field(binder, expr->type, next);
         return NULL;
     }
     return json_path(bind, expr, ast, used);

@@ -115,13 +115,14 @@ static struct item *add_item(struct select *s)
 static bool add_star(struct select *s, const struct wr_ast_item *ast)
 {
     const struct wr_ast_expr *star = ast->expr;
-    if (star->part_count > 1 ||
-        (star->part_count == 1 && !wr_slice_equal_nocase(star->parts[0].text, s->scope->alias))) {
-        fail_hint(s, star->at, "this * names nothing in FROM", "write * alone");
-        return false;
-    }
+    uint32_t meant = 0;
     for (uint32_t i = 0; i < s->scope->count; i++) {
         const struct wr_scope_column *column = &s->scope->columns[i];
+        if (star->part_count == 1 &&
+            !wr_slice_equal_nocase(star->parts[0].text, wr_bind_relation(s->scope, column))) {
+            continue;
+        }
+        meant++;
         if (column->hidden) {
             continue;
         }
@@ -137,6 +138,10 @@ static bool add_star(struct select *s, const struct wr_ast_item *ast)
                               .ast = ast,
                               .role = column->role,
                               .reach_us = column->reach_us};
+    }
+    if (star->part_count > 1 || (star->part_count == 1 && meant == 0)) {
+        fail_hint(s, star->at, "this * names nothing in FROM", "write * alone");
+        return false;
     }
     return true;
 }
@@ -353,7 +358,7 @@ static bool bind_group(struct select *s, const struct wr_ast_expr *written)
     } else if (expr->type.id == WR_TYPE_NULL) {
         expr = wr_bind_cast(s->binder, expr, wr_type_of(WR_TYPE_TEXT), false, false);
     }
-    return expr != NULL && add_key(s, expr);
+    return expr != NULL && wr_bind_comparable(s->binder, expr, "GROUP BY") && add_key(s, expr);
 }
 
 static const struct wr_scope_column *inherited(const struct select *s, enum wr_time_role role)

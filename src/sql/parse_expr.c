@@ -459,6 +459,46 @@ static struct wr_ast_expr *parse_name(struct wr_parser *p)
     return node;
 }
 
+/* The values between ARRAY or MAP and "]"; the current token is the word. */
+static struct wr_ast_expr *parse_list(struct wr_parser *p, enum wr_ast_expr_kind kind)
+{
+    struct wr_ast_expr *node = new_node(p, kind, p->token.at);
+    wr_parser_advance(p);
+    wr_parser_advance(p);
+    if (!wr_parser_take_sign(p, "]")) {
+        do {
+            add_arg(p, node, wr_parse_expr(p));
+        } while (wr_parser_take_sign(p, ","));
+        wr_parser_need_sign(p, "]", "or \",\" after a value");
+    }
+    node->end = p->previous_end;
+    return node;
+}
+
+/* ROW(a, b AS name), STRUCT(…); the current token is the word. */
+static struct wr_ast_expr *parse_row(struct wr_parser *p)
+{
+    struct wr_ast_expr *node = new_node(p, WR_AST_ROW, p->token.at);
+    wr_parser_advance(p);
+    wr_parser_advance(p);
+    if (wr_parser_take_sign(p, ")")) {
+        node->end = p->previous_end;
+        return node; /* the binder tells that it needs a field */
+    }
+    do {
+        struct wr_ast_name name = {.at = p->token.at};
+        add_arg(p, node, wr_parse_expr(p));
+        if (wr_parser_take(p, "as")) {
+            name = wr_parser_name(p, "a field's name after AS");
+        }
+        node->parts = WR_GROW(p->arena, node->parts, node->part_count);
+        node->parts[node->part_count++] = name;
+    } while (wr_parser_take_sign(p, ","));
+    wr_parser_need_sign(p, ")", "or \",\" after a field of a row");
+    node->end = p->previous_end;
+    return node;
+}
+
 /* DATE '2024-01-31': a type and a string. A size between them would look like a call. */
 static bool is_typed_literal(struct wr_parser *p)
 {
@@ -521,6 +561,12 @@ static struct wr_ast_expr *parse_word(struct wr_parser *p)
     }
     if (is_typed_literal(p)) {
         return parse_typed_literal(p);
+    }
+    if (wr_token_is_sign(next, "[") && (wr_parser_is(p, "array") || wr_parser_is(p, "map"))) {
+        return parse_list(p, wr_parser_is(p, "array") ? WR_AST_ARRAY : WR_AST_MAP);
+    }
+    if (wr_token_is_sign(next, "(") && (wr_parser_is(p, "row") || wr_parser_is(p, "struct"))) {
+        return parse_row(p);
     }
     const bool reserved = !quoted && wr_parse_is_reserved(p->token.text);
     /* left() and right() are functions, though the words are reserved for joins. */
@@ -599,8 +645,14 @@ static struct wr_ast_expr *parse_postfix(struct wr_parser *p)
             wr_parser_fail(p, p->token.at, "AT TIME ZONE is not there: timestamps are UTC");
             wr_parser_hint(p, "add or subtract an INTERVAL for a fixed offset");
         } else if (wr_parser_is_sign(p, "[")) {
-            wr_parser_fail(p, p->token.at, "subscripts are not there");
-            wr_parser_hint(p, "take a part of JSON with -> or ->>: payload -> 0 ->> 'id'");
+            wr_parser_advance(p);
+            value = node_of(p, WR_AST_INDEX, at, value, wr_parse_expr(p));
+            if (wr_parser_is_sign(p, ":")) {
+                wr_parser_fail(p, p->token.at, "slices of arrays are not there");
+                wr_parser_hint(p, "take single elements, a[1], or UNNEST the array");
+            }
+            wr_parser_need_sign(p, "]", "after \"[\" and a value");
+            value->end = p->previous_end;
         } else {
             value->end = p->previous_end > value->end ? p->previous_end : value->end;
             return value;

@@ -2,6 +2,9 @@
  * parse_statement.c. */
 #include "sql/parse.h"
 
+/* In one FROM: they nest the binder. */
+#define UNNESTS_MAX 32u
+
 static bool is_window_function(const struct wr_token *token)
 {
     return wr_token_is(token, "tumble") || wr_token_is(token, "hop") ||
@@ -162,6 +165,10 @@ static struct wr_ast_from *parse_named_from(struct wr_parser *p)
         wr_parser_expected(p, "a source, view or sub-query");
     }
     from->name = wr_parser_name(p, "a source, view or sub-query");
+    if (wr_parser_is_sign(p, "(") && wr_slice_equal_nocase(from->name.text, wr_slice_of("unnest"))) {
+        wr_parser_fail(p, from->at, "UNNEST takes an array apart for the rows of a source before it");
+        wr_parser_hint(p, "write FROM source, UNNEST(items) AS item");
+    }
     if (wr_parser_is_sign(p, "(")) {
         wr_parser_fail(p, from->at, "unknown table function \"%.*s\"",
                        WR_SLICE_ARG(from->name.text));
@@ -206,6 +213,90 @@ static void parse_alias(struct wr_parser *p, struct wr_ast_from *from)
                (p->token.kind == WR_TOKEN_QUOTED || !wr_parse_is_reserved(p->token.text))) {
         from->alias = wr_parser_name(p, "a name");
     }
+}
+
+/* What joins an UNNEST to what stands before it, up to and with the word JOIN or the comma; false: none is there. */
+static bool take_join(struct wr_parser *p, bool *outer, bool *condition)
+{
+    *outer = wr_parser_is(p, "left");
+    *condition = *outer;
+    if (wr_parser_take_sign(p, ",")) {
+        return true;
+    }
+    if (wr_parser_is2(p, "cross", "join") || wr_parser_is2(p, "inner", "join") ||
+        wr_parser_is2(p, "left", "join") || wr_parser_is2(p, "left", "outer")) {
+        *condition = !wr_parser_is(p, "cross");
+        wr_parser_advance(p);
+        (void)wr_parser_take(p, "outer");
+    } else {
+        *condition = wr_parser_is(p, "join");
+    }
+    return wr_parser_take(p, "join");
+}
+
+/* Does an UNNEST follow what joins it? Two tokens of look-ahead are not enough for LEFT OUTER JOIN LATERAL UNNEST, so the words are
+ * read on a copy of the lexer. */
+static bool is_unnest_join(struct wr_parser *p)
+{
+    struct wr_parser probe = *p;
+    struct wr_error ignored;
+    bool outer;
+    bool condition;
+    probe.err = &ignored;
+    if (!take_join(&probe, &outer, &condition)) {
+        return false;
+    }
+    (void)wr_parser_take(&probe, "lateral");
+    return wr_parser_is(&probe, "unnest") && wr_token_is_sign(wr_parser_ahead(&probe, 1), "(");
+}
+
+static void parse_unnest_names(struct wr_parser *p, struct wr_ast_from *from)
+{
+    if (!wr_parser_take_sign(p, "(")) {
+        return;
+    }
+    do {
+        from->names = WR_GROW(p->arena, from->names, from->name_count);
+        from->names[from->name_count++] = wr_parser_name(p, "a column's name");
+    } while (wr_parser_take_sign(p, ","));
+    wr_parser_need_sign(p, ")", "or \",\" after a column's name");
+}
+
+static struct wr_ast_from *parse_unnest(struct wr_parser *p, struct wr_ast_from *input)
+{
+    struct wr_ast_from *from = WR_ARENA_NEW(p->arena, struct wr_ast_from);
+    bool condition;
+    from->kind = WR_AST_FROM_UNNEST;
+    from->input = input;
+    (void)take_join(p, &from->outer, &condition);
+    (void)wr_parser_take(p, "lateral");
+    from->at = p->token.at;
+    from->name = wr_parser_name(p, "UNNEST");
+    wr_parser_need_sign(p, "(", "after UNNEST");
+    from->value = wr_parse_expr(p);
+    if (wr_parser_is_sign(p, ",")) {
+        refuse(p, "UNNEST takes one array or map", "write one UNNEST after the other");
+    }
+    wr_parser_need_sign(p, ")", "after UNNEST(value");
+    if (wr_parser_is2(p, "with", "ordinality")) {
+        wr_parser_advance(p);
+        wr_parser_advance(p);
+        from->ordinality = true;
+    }
+    parse_alias(p, from);
+    parse_unnest_names(p, from);
+    if (condition && wr_parser_is(p, "on")) {
+        wr_parser_advance(p);
+        if (!wr_parser_take(p, "true")) {
+            wr_parser_expected(p, "TRUE after ON");
+            wr_parser_hint(p, "UNNEST is joined ON TRUE; conditions go into WHERE");
+        }
+    } else if (condition) {
+        wr_parser_expected(p, "ON TRUE after JOIN UNNEST( )");
+        wr_parser_hint(p, "write CROSS JOIN UNNEST(…), or LEFT JOIN UNNEST(…) AS item ON TRUE");
+    }
+    from->end = p->previous_end;
+    return from;
 }
 
 static void refuse_after_from(struct wr_parser *p)
@@ -292,6 +383,13 @@ static void parse_branch(struct wr_parser *p, struct wr_ast_select *select)
     }
     select->from = parse_from_item(p);
     parse_alias(p, select->from);
+    for (uint32_t n = 0; is_unnest_join(p); n++) {
+        if (n == UNNESTS_MAX) {
+            refuse(p, "too many UNNESTs in one FROM", "take some of them apart in a sub-query");
+            return;
+        }
+        select->from = parse_unnest(p, select->from);
+    }
     refuse_after_from(p);
     if (wr_parser_take(p, "where")) {
         select->where = wr_parse_expr(p);

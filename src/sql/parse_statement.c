@@ -26,10 +26,12 @@
  *
  *   query      = branch { UNION ALL branch } ;
  *   branch     = "(" query ")"
- *              | SELECT [ ALL ] items FROM from [ [ AS ] name ] [ WHERE expr ]
+ *              | SELECT [ ALL ] items FROM from [ [ AS ] name ] { unnest } [ WHERE expr ]
  *                [ GROUP BY expr { "," expr } ] [ HAVING expr ] [ EMIT ON WINDOW CLOSE ] ;
  *   items      = expr [ [ AS ] name ] { "," expr [ [ AS ] name ] } ;
  *   from       = name | "(" query ")" | window | TABLE "(" window ")" ;
+ *   unnest     = ( "," | CROSS JOIN | [ INNER | LEFT [ OUTER ] ] JOIN ) [ LATERAL ] UNNEST "(" expr ")"
+ *                [ WITH ORDINALITY ] [ [ AS ] name [ "(" name { "," name } ")" ] ] [ ON TRUE ] ;
  *   window     = ( TUMBLE | HOP | SESSION ) "(" argument { "," argument } ")" ;
  *   argument   = [ name "=>" ] ( [ TABLE ] from | DESCRIPTOR "(" expr ")" | expr ) ;
  *
@@ -39,6 +41,8 @@
  *              | expr [ NOT ] IN "(" expr { "," expr } ")"
  *              | expr [ NOT ] ( LIKE | ILIKE ) expr [ ESCAPE expr ]
  *              | expr operator expr | ( "-" | "+" | "~" ) expr | expr "::" type | expr "." name
+ *              | expr "[" expr "]" | ( ARRAY | MAP ) "[" [ expr { "," expr } ] "]"
+ *              | ( ROW | STRUCT ) "(" expr [ AS name ] { "," expr [ AS name ] } ")"
  *              | "(" expr ")" | path | path ".*" | "*" | constant | call | case | cast ;
  *   compare    = "=" | "==" | "<>" | "!=" | "<" | "<=" | ">" | ">=" ;
  *   test       = NULL | TRUE | FALSE | UNKNOWN | DISTINCT FROM expr ;

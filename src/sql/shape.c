@@ -14,7 +14,7 @@ struct shape {
     uint32_t node_capacity;
     uint32_t *source_map; /* index of the statement's source to plan->sources */
     const char *naming;   /* the sink whose nodes are being numbered */
-    uint32_t named[WR_NODE_UNION + 1];
+    uint32_t named[WR_NODE_UNNEST + 1];
 };
 
 static bool is_plain(const struct wr_expr *expr)
@@ -146,6 +146,35 @@ static struct wr_expr *both(struct wr_arena *arena, struct wr_expr *inner, struc
     return expr;
 }
 
+struct carried {
+    const struct wr_draft *unnest;
+    bool all;
+};
+
+static void need_carried(void *ctx, uint32_t column)
+{
+    struct carried *carried = ctx;
+    carried->all = carried->all && carried->unnest->unnest.columns[column] < WR_UNNEST_FIELD;
+}
+
+/* FILTER over UNNEST goes below it when the condition reads none of the elements: fewer rows are taken apart. */
+static bool sink_below_unnest(struct shape *shape, struct wr_draft *draft)
+{
+    struct wr_draft *unnest = draft->inputs[0];
+    struct carried carried = {unnest, true};
+    wr_expr_columns(draft->filter, need_carried, &carried);
+    if (!carried.all) {
+        return false;
+    }
+    struct wr_draft *below = wr_bind_filter(
+        shape->binder, unnest->inputs[0], remap(shape->arena, draft->filter, unnest->unnest.columns));
+    below->name = draft->name;
+    *draft = *unnest;
+    draft->inputs = WR_ARENA_ARRAY(shape->arena, struct wr_draft *, 1);
+    draft->inputs[0] = below;
+    return true;
+}
+
 /* FILTER over PROJECT goes below it where the condition reads plain columns, so that fewer rows are
  * computed. */
 static void sink_filter(struct shape *shape, struct wr_draft *draft)
@@ -163,6 +192,10 @@ static void sink_filter(struct shape *shape, struct wr_draft *draft)
         draft->inputs = WR_ARENA_ARRAY(shape->arena, struct wr_draft *, 1);
         draft->inputs[0] = below;
         sink_filter(shape, below);
+    } else if (input->kind == WR_NODE_UNNEST) {
+        if (sink_below_unnest(shape, draft)) {
+            sink_filter(shape, draft->inputs[0]);
+        }
     } else if (input->kind == WR_NODE_FILTER) {
         draft->filter = both(shape->arena, input->filter, draft->filter);
         draft->inputs = input->inputs;
@@ -270,8 +303,52 @@ static void mark(struct shape *shape, struct wr_draft *draft)
         case WR_NODE_WINDOW:
             mark_window(&draft->window, below);
             break;
+        case WR_NODE_UNNEST:
+            wr_expr_columns(draft->unnest.value, need, below);
+            for (uint32_t c = 0; c < draft->schema.count; c++) {
+                if (draft->needed[c] && draft->unnest.columns[c] < WR_UNNEST_FIELD) {
+                    need(below, draft->unnest.columns[c]);
+                }
+            }
+            break;
         }
         mark(shape, draft->inputs[i]);
+    }
+}
+
+/* The field that a path names, computed from the column that holds the whole. */
+static struct wr_expr *computed_path(struct shape *shape, const struct wr_draft *scan,
+                                     uint32_t column, uint32_t whole)
+{
+    const uint32_t first = scan->schema.count - scan->path_count;
+    if (column == whole) {
+        return wr_expr_column(shape->arena, column, scan->schema.fields[column].type, true, 0, 0);
+    }
+    const struct wr_draft_path *path = &scan->paths[column - first];
+    struct wr_expr *index =
+        wr_expr_new(shape->arena, WR_EXPR_CONST, wr_type_of(WR_TYPE_INT32), 0, 0, 0);
+    index->value.i32 = (int32_t)path->field;
+    struct wr_expr *field =
+        wr_expr_call(shape->arena, WR_FN_STRUCT_FIELD, scan->schema.fields[column].type,
+                     computed_path(shape, scan, path->column, whole), index);
+    field->nullable = true;
+    return field;
+}
+
+/* Fields of which the whole, or a larger part, is needed too are taken from that: nothing is decoded twice. */
+static void settle_paths(struct shape *shape, struct wr_draft *scan)
+{
+    const uint32_t first = scan->schema.count - scan->path_count;
+    for (uint32_t i = 0; i < scan->path_count; i++) {
+        uint32_t whole = scan->paths[i].column;
+        while (scan->needed[first + i] && !scan->needed[whole] && whole >= first) {
+            whole = scan->paths[whole - first].column;
+        }
+        if (scan->needed[first + i] && scan->needed[whole]) {
+            scan->paths[i].computed = computed_path(shape, scan, first + i, whole);
+            scan->schema.fields[first + i].path = NULL;
+            scan->schema.fields[first + i].path_count = 0;
+        }
     }
 }
 
@@ -292,11 +369,12 @@ static void mark_source(struct shape *shape, const struct wr_object *object)
     for (uint32_t c = 0; source->late_sink != UINT32_MAX && c < source->declared.count; c++) {
         needed[c] = true;
     }
-    for (uint32_t c = 0; c < scan->schema.count; c++) {
+    for (uint32_t c = 0; c < scan->schema.count - scan->path_count; c++) {
         if (needed[c] && source->computed[c] != NULL) {
             wr_expr_columns(source->computed[c], need, needed);
         }
     }
+    settle_paths(shape, scan);
 }
 
 static uint32_t *new_map(struct shape *shape, uint32_t count)
@@ -351,7 +429,8 @@ static struct wr_plan_node *new_node(struct shape *shape, struct wr_draft *draft
  * same names. */
 static const char *node_name(struct shape *shape, const struct wr_draft *draft)
 {
-    static const char *const kinds[] = {"scan", "filter", "project", "window", "union"};
+    static const char *const kinds[] = {"scan",   "filter", "project",
+                                        "window", "union",  "unnest"};
     if (draft->kind == WR_NODE_SCAN) {
         return draft->name;
     }
@@ -419,18 +498,49 @@ static uint32_t map_expr_column(const uint32_t *map, uint32_t column)
     return column == WR_NO_COLUMN ? WR_NO_COLUMN : map[column];
 }
 
+/* Where a column of a SCAN goes: fields that are computed first, since computed columns may read them; metadata last. */
+static uint32_t scan_rank(const struct wr_plan_source *source, const struct wr_draft *scan,
+                          uint32_t column)
+{
+    const uint32_t first = scan->schema.count - scan->path_count;
+    if (column >= first) {
+        return scan->paths[column - first].computed != NULL ? 0 : 2;
+    }
+    return column < source->declared.count ? 1 : 3;
+}
+
+/* The SCAN's columns in their order; scan->map tells each one's new number. */
+static void prune_scan(struct shape *shape, const struct wr_plan_source *source,
+                       struct wr_draft *scan)
+{
+    const uint32_t all = scan->schema.count;
+    struct wr_field *kept = WR_ARENA_ARRAY(shape->arena, struct wr_field, all + 1);
+    uint32_t n = 0;
+    scan->map = new_map(shape, all);
+    for (uint32_t rank = 0; rank < 4; rank++) {
+        for (uint32_t c = 0; c < all; c++) {
+            if (scan->needed[c] && scan_rank(source, scan, c) == rank) {
+                scan->map[c] = n;
+                kept[n++] = scan->schema.fields[c];
+            }
+        }
+    }
+    scan->schema = (struct wr_schema){kept, n};
+}
+
 /* The SCAN's pruned columns, and what the source says of them. */
 static void shape_scan(struct shape *shape, struct wr_draft *scan)
 {
     struct wr_plan *plan = shape->binder->plan;
     struct wr_plan_source *source = &plan->sources[scan->source];
+    const uint32_t first = scan->schema.count - scan->path_count;
     const uint32_t all = scan->schema.count;
     const struct wr_expr *const *computed = source->computed;
     for (uint32_t m = 0; m < WR_META_COUNT_; m++) {
         source->metadata_column[m] = WR_NO_COLUMN;
     }
-    struct wr_field *fields = scan->schema.fields;
-    prune_schema(shape, scan);
+    const struct wr_field *fields = scan->schema.fields;
+    prune_scan(shape, source, scan);
     const struct wr_expr **kept =
         WR_ARENA_ARRAY(shape->arena, const struct wr_expr *, scan->schema.count + 1);
     for (uint32_t c = 0; c < all; c++) {
@@ -438,10 +548,11 @@ static void shape_scan(struct shape *shape, struct wr_draft *scan)
         if (to == WR_NO_COLUMN) {
             continue;
         }
-        if (fields[c].declared >= source->declared.count) {
+        if (c < first && fields[c].declared >= source->declared.count) {
             source->metadata_column[fields[c].declared - source->declared.count] = to;
         }
-        kept[to] = computed[c] == NULL ? NULL : remap(shape->arena, computed[c], scan->map);
+        const struct wr_expr *from = c < first ? computed[c] : scan->paths[c - first].computed;
+        kept[to] = from == NULL ? NULL : remap(shape->arena, from, scan->map);
     }
     source->computed = kept;
     source->scan = scan->schema;
@@ -449,6 +560,22 @@ static void shape_scan(struct shape *shape, struct wr_draft *scan)
     source->dedup_column = map_expr_column(scan->map, source->dedup_column);
     source->watermark =
         source->watermark == NULL ? NULL : remap(shape->arena, source->watermark, scan->map);
+}
+
+static void shape_unnest(struct shape *shape, struct wr_draft *draft)
+{
+    const uint32_t *below = draft->inputs[0]->map;
+    uint32_t *columns = WR_ARENA_ARRAY(shape->arena, uint32_t, draft->schema.count + 1);
+    uint32_t n = 0;
+    for (uint32_t c = 0; c < draft->schema.count; c++) {
+        const uint32_t code = draft->unnest.columns[c];
+        if (draft->needed[c]) {
+            columns[n++] = code < WR_UNNEST_FIELD ? below[code] : code;
+        }
+    }
+    draft->unnest.columns = columns;
+    draft->unnest.value = remap(shape->arena, draft->unnest.value, below);
+    prune_schema(shape, draft);
 }
 
 static void emit_node(struct shape *shape, struct wr_draft *draft)
@@ -468,6 +595,9 @@ static void emit_node(struct shape *shape, struct wr_draft *draft)
         break;
     case WR_NODE_WINDOW:
         node->window = draft->window;
+        break;
+    case WR_NODE_UNNEST:
+        node->unnest = draft->unnest;
         break;
     case WR_NODE_UNION:
         break;
@@ -503,6 +633,9 @@ static void emit(struct shape *shape, struct wr_draft *draft)
         break;
     case WR_NODE_WINDOW:
         shape_window(shape, draft);
+        break;
+    case WR_NODE_UNNEST:
+        shape_unnest(shape, draft);
         break;
     case WR_NODE_UNION:
         prune_schema(shape, draft);

@@ -27,6 +27,7 @@ struct wr_sql_format {
      * (decoder.h, columns). */
     wr_status (*columns)(const struct wr_options *options, struct wr_arena *arena,
                          struct wr_schema *columns, struct wr_error *err);
+    bool flat; /* its records are rows of texts (CSV): a field of a STRUCT column cannot be decoded alone */
 };
 
 struct wr_sql_catalog {

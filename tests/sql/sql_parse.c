@@ -55,6 +55,14 @@ static void write_args(struct wr_buf *out, const struct wr_ast_expr *e, uint32_t
     }
 }
 
+static void write_alias(struct wr_buf *out, const struct wr_ast_name *alias)
+{
+    if (alias->text.bytes > 0) {
+        wr_buf_text(out, " AS ");
+        write_name(out, alias);
+    }
+}
+
 static void write_call(struct wr_buf *out, const struct wr_ast_expr *e)
 {
     if (e->parts[0].quoted) {
@@ -148,6 +156,28 @@ static void write_operation(struct wr_buf *out, const struct wr_ast_expr *e)
         write_expr(out, e->args[0]);
         wr_buf_printf(out, " AS %s)", wr_type_name(e->type, type, sizeof(type)));
         return;
+    case WR_AST_INDEX:
+        wr_buf_text(out, "(");
+        write_expr(out, e->args[0]);
+        wr_buf_text(out, ")[");
+        write_expr(out, e->args[1]);
+        wr_buf_text(out, "]");
+        return;
+    case WR_AST_ARRAY:
+    case WR_AST_MAP:
+        wr_buf_text(out, e->kind == WR_AST_ARRAY ? "ARRAY[" : "MAP[");
+        write_args(out, e, 0, ", ");
+        wr_buf_text(out, "]");
+        return;
+    case WR_AST_ROW:
+        wr_buf_text(out, "ROW(");
+        for (uint32_t i = 0; i < e->arg_count; i++) {
+            wr_buf_text(out, i > 0 ? ", " : "");
+            write_expr(out, e->args[i]);
+            write_alias(out, &e->parts[i]);
+        }
+        wr_buf_text(out, ")");
+        return;
     default: /* (a).b: PostgreSQL tells it from a.b */
         wr_buf_text(out, "(");
         write_expr(out, e->args[0]);
@@ -200,16 +230,29 @@ static void write_expr(struct wr_buf *out, const struct wr_ast_expr *e)
     }
 }
 
-static void write_alias(struct wr_buf *out, const struct wr_ast_name *alias)
+static void write_from(struct wr_buf *out, const struct wr_ast_from *from);
+
+static void write_unnest(struct wr_buf *out, const struct wr_ast_from *from)
 {
-    if (alias->text.bytes > 0) {
-        wr_buf_text(out, " AS ");
-        write_name(out, alias);
+    write_from(out, from->input);
+    wr_buf_text(out, from->outer ? " LEFT JOIN UNNEST(" : " CROSS JOIN UNNEST(");
+    write_expr(out, from->value);
+    wr_buf_text(out, from->ordinality ? ") WITH ORDINALITY" : ")");
+    write_alias(out, &from->alias);
+    for (uint32_t i = 0; i < from->name_count; i++) {
+        wr_buf_text(out, i > 0 ? ", " : "(");
+        write_name(out, &from->names[i]);
     }
+    wr_buf_text(out, from->name_count > 0 ? ")" : "");
+    wr_buf_text(out, from->outer ? " ON TRUE" : "");
 }
 
 static void write_from(struct wr_buf *out, const struct wr_ast_from *from)
 {
+    if (from->kind == WR_AST_FROM_UNNEST) {
+        write_unnest(out, from);
+        return;
+    }
     if (from->kind == WR_AST_FROM_QUERY) {
         wr_buf_text(out, "(");
         write_query(out, from->query);

@@ -30,7 +30,8 @@ REFUSED = [
     (r"sub-query cannot stand inside|sub-query\) is not there", "sub-queries stand in FROM only"),
     (r"window functions with OVER are not|WITHIN GROUP is not there", "not there, with a hint"),
     (r"aggregates take no ORDER BY|BETWEEN SYMMETRIC is not there", "not there, with a hint"),
-    (r"AT TIME ZONE is not there|subscripts are not there|no array types", "not there, with a hint"),
+    (r"AT TIME ZONE is not there|slices of arrays are not there|an array's type has no size", "not there, with a hint"),
+    (r"UNNEST takes (one array or map|an array apart)|expected TRUE after ON", "UNNEST stands beside a source, without a condition"),
     (r"joins are not there|ASOF JOIN is not there|FROM takes one source", "joins come later"),
     (r"unknown table function|names have no schema here|WITH queries", "not there, with a hint"),
     (r"SELECT DISTINCT is not there|SELECT … INTO|grouping sets are not there", "not there, with a hint"),
@@ -139,7 +140,7 @@ def type_of(node):
         mods = {0: [38, 9], 1: [*numbers, 0]}.get(len(mods), numbers)
     elif name != "interval":
         mods = []  # lengths and precisions are no check in Weir
-    return {"type": name, "mods": mods}
+    return {"type": name, "mods": mods, "dimensions": len(node.get("arrayBounds", []))}
 
 
 def call_of(node):

@@ -1,1 +1,1 @@
-CREATE SOURCE s (tags ARRAY<TEXT>) WITH (connector = 'kafka');
+CREATE SOURCE s (tags LIST<TEXT>) WITH (connector = 'kafka');

@@ -1,0 +1,1 @@
+CREATE SOURCE s (a TEXT[3]) WITH (connector = 'kafka');

@@ -1,0 +1,1 @@
+CREATE SOURCE s (a STRUCT<x INT NOT NULL>) WITH (connector = 'kafka');

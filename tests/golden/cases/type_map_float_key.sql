@@ -1,0 +1,1 @@
+CREATE SOURCE s (a MAP<DOUBLE PRECISION, TEXT>) WITH (connector = 'kafka');

@@ -1,0 +1,1 @@
+CREATE SOURCE s (a STRUCT<x ARRAY<MAP<TEXT, BIGIN>>>) WITH (connector = 'kafka');
