@@ -49,16 +49,15 @@ static struct wr_slice text_of(const json_t *object, const char *name)
                : (struct wr_slice){ 0 };
 }
 
-/* False: the letter says base64 and it is none. */
-static bool take_value(struct wr_letter_scratch *scratch, struct wr_letter *letter)
+bool wr_letter_settle(struct wr_letter_scratch *scratch, struct wr_letter *letter)
 {
-    const json_t *root = scratch->root;
-    letter->value = text_of(root, "_value");
-    letter->base64 = wr_slice_is(text_of(root, "_encoding"), "base64");
+    /* A message without a value still has the key or the topic's time; rows of generators have a time only. */
+    letter->has_payload = letter->value.data != NULL || letter->key.data != NULL;
     if (!letter->base64 || letter->value.data == NULL) {
         return true;
     }
     size_t bytes = 0;
+    scratch->value.bytes = 0;
     char *into = wr_buf_reserve(&scratch->value, letter->value.bytes / 4 * 3 + 3);
     if (!wr_text_parse_base64(letter->value, into, &bytes)) {
         return false;
@@ -90,19 +89,20 @@ static bool take_letter(struct wr_letter_scratch *scratch, struct wr_letter *let
     const struct wr_slice timestamp = text_of(root, "_timestamp");
     letter->source = text_of(root, "_source");
     letter->error = text_of(root, "_error");
-    if (letter->source.data == NULL || letter->error.data == NULL || !take_value(scratch, letter)) {
+    letter->value = text_of(root, "_value");
+    letter->base64 = wr_slice_is(text_of(root, "_encoding"), "base64");
+    letter->key = text_of(root, "_key");
+    if (letter->source.data == NULL || letter->error.data == NULL ||
+        !wr_letter_settle(scratch, letter)) {
         return false;
     }
     letter->split = text_of(root, "_split");
-    letter->key = text_of(root, "_key");
     letter->field = text_of(root, "_field");
     letter->origin_position = json_is_integer(position) ? json_integer_value(position) : 0;
     letter->timestamp_us = WR_RECORD_NO_TIME;
     if (timestamp.data != NULL && !wr_text_parse_timestamp(timestamp, &letter->timestamp_us)) {
         return false;
     }
-    /* A message without a value still has the key or the topic's time; rows of generators have a time only. */
-    letter->has_payload = letter->value.data != NULL || letter->key.data != NULL;
     take_json(scratch, letter);
     return true;
 }
@@ -131,7 +131,8 @@ bool wr_letter_has_error(const struct wr_letter *letter, const char *text)
 /* ---- parts ---- */
 
 static const struct wr_letters_ops *const kinds[] = { &wr_letters_file, &wr_letters_kafka,
-                                                    &wr_letters_eventhubs, NULL };
+                                                    &wr_letters_eventhubs, &wr_letters_delta,
+                                                    &wr_letters_parquet, NULL };
 
 void wr_letters_add_part(struct wr_letters *letters, const char *name)
 {
@@ -143,7 +144,8 @@ static wr_status cannot_read(const struct wr_plan_sink *sink, struct wr_error *e
 {
     (void)wr_fail(err, WR_CLASS_USER, "error sink \"%s\": dead letters cannot be read back from connector '%s'",
                   sink->name, sink->connector);
-    wr_error_hint(err, "weir dlq reads them from connector 'file', 'kafka' and 'eventhubs' with format = 'json'");
+    wr_error_hint(err, "weir dlq reads them from connector 'delta' and 'parquet', and from 'file', 'kafka' and 'eventhubs' with "
+                       "format = 'json'");
     return WR_FAIL;
 }
 
@@ -157,7 +159,7 @@ wr_status wr_letters_open(struct wr_letters **out, const struct wr_plan_sink *si
     if (kinds[kind] == NULL) {
         return cannot_read(sink, err);
     }
-    if (strcmp(sink->format, "json") != 0) {
+    if (!kinds[kind]->any_format && strcmp(sink->format, "json") != 0) {
         (void)wr_fail(err, WR_CLASS_USER, "error sink \"%s\": dead letters cannot be read back from format '%s'",
                       sink->name, sink->format);
         wr_error_hint(err, "format = 'json' keeps all of a letter");

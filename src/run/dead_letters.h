@@ -1,6 +1,7 @@
 /* dead_letters.h: reads back what an error sink holds: for `weir dlq` and for replaying (replay.h).
  *
- * A sink's letters lie in parts, each with positions of its own: a file (bytes), a topic's partition (offsets). What has been replayed of a
+ * A sink's letters lie in parts, each with positions of its own: a file (bytes), a topic's partition (offsets), the rows of a table or
+ * directory (epochs). What has been replayed of a
  * part is a split of the source that the letters belong to: "dlq/SINK/PART", and for what `--error TEXT` has replayed
  * alone "dlq/SINK/PART?error=TEXT". A letter is done when it lies before the position of the first, or before that of one of the others
  * and its error has that text.
@@ -63,7 +64,7 @@ bool wr_letters_fit(struct wr_letters *letters, uint32_t part, const char *mark)
 WR_NODISCARD wr_status wr_letter_reader_open(struct wr_letter_reader **reader,
                                              struct wr_letters *letters, uint32_t part,
                                              int64_t from, int64_t to, struct wr_error *err);
-/* WR_AGAIN: nothing now, soon; WR_END: that was all. Never waits. */
+/* WR_AGAIN: nothing now, soon; WR_END: that was all. Waits only where letters lie in a store, for the next of its files. */
 WR_NODISCARD wr_status wr_letter_reader_next(struct wr_letter_reader *reader,
                                              struct wr_letter *letter, struct wr_error *err);
 void wr_letter_reader_close(struct wr_letter_reader *reader); /* NULL is fine */

@@ -6,6 +6,7 @@
 
 struct wr_letters_ops {
     const char *connector;
+    bool any_format; /* letters are columns there: format has no meaning */
     wr_status (*open)(struct wr_letters *letters, struct wr_error *err);
     void (*close)(struct wr_letters *letters);
     wr_status (*span)(struct wr_letters *letters, uint32_t part, int64_t *begin, int64_t *end,
@@ -35,9 +36,13 @@ struct wr_letter_reader {
 };
 
 void wr_letters_add_part(struct wr_letters *letters, const char *name);
+/* Decodes letter->value when it is base64, and sets what follows from key and value. False: it says base64 and is none. */
+bool wr_letter_settle(struct wr_letter_scratch *scratch, struct wr_letter *letter);
 
 extern const struct wr_letters_ops wr_letters_file;
 extern const struct wr_letters_ops wr_letters_kafka;
+extern const struct wr_letters_ops wr_letters_delta;
+extern const struct wr_letters_ops wr_letters_parquet;
 extern const struct wr_letters_ops wr_letters_eventhubs;
 
 #endif

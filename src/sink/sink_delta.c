@@ -53,7 +53,9 @@ static const struct wr_option delta_options[] = {
     { "target_file_size", WR_OPTION_SIZE, "128MB",
       "What small files are merged up to; a file that reaches it at once is closed.",
       .min = 64 << 10, .max = 1LL << 40 },
-    { "compaction", WR_OPTION_BOOL, "on", "Merges small files while the pipeline runs." },
+    { "compaction", WR_OPTION_BOOL, "on",
+      "Merges small files while the pipeline runs. Dead letters (on_error) are left as they are unless it is given: weir dlq reads their files in "
+      "order." },
     { "checkpoint_interval", WR_OPTION_INT, "50", "Commits after which the log gets a checkpoint.",
       .min = 1, .max = 100000 },
     WR_PARQUET_FILES_OPTION_ROWS,
@@ -125,7 +127,9 @@ static wr_status open_table(struct wr_writer *w, struct wr_error *err)
         wr_buf_deinit(&mark);
         w->upkeep = wr_delta_upkeep_start(
             plan, &(struct wr_delta_upkeep_options){
-                      .compact = wr_options_bool(plan->options, "compaction"),
+                      .compact = wr_options_bool(plan->options, "compaction") &&
+                                 (plan->feed != WR_FEED_ERRORS ||
+                                  wr_options_given(plan->options, "compaction")),
                       .target_bytes = (uint64_t)wr_options_int(plan->options, "target_file_size"),
                       .checkpoint_every = w->checkpoint_every,
                       .mark = w->mark });

@@ -103,6 +103,49 @@ def test_after_the_sql_was_fixed_each_record_lands_once(pipeline, tmp_path):
     assert ledger["dlq/bad/bad.ndjson"]["read"] == 200 and ledger["dlq/bad/bad.ndjson"]["landed"] == 100
 
 
+@pytest.fixture(params=["delta", "parquet", "delta on s3"])
+def table_place(request, tmp_path, unique):
+    """(connector, path, environment) of an error sink in columns."""
+    connector, _, remote = request.param.partition(" on ")
+    if not remote:
+        return connector, str(tmp_path / "bad"), {}
+    minio = request.getfixturevalue("minio")
+    return connector, f"s3://{minio.make_bucket(unique('letters'))}/bad", minio.env()
+
+
+def test_letters_in_a_table_are_replayed_in_several_goes(pipeline, tmp_path, table_place):
+    """Also those that came after the first replay, and those that a replay killed in the middle has had."""
+    connector, path, env = table_place
+    side = f"CREATE SINK bad WITH (connector = '{connector}', path = '{path}', commit_interval = '50ms');\n"
+
+    def weir(*words, code=0):
+        return run_weir(*words, pipeline.sql, "--state", tmp_path / "state", env=env, code=code, timeout=120)
+
+    def replayed():
+        return [(g["letters"], g["replayed"]) for g in json.loads(weir("dlq", "list", "--json").stdout)["groups"]]
+
+    write_rows(tmp_path / "in.ndjson", [{"id": i, "amount": f"{i}.5" if i % 2 else i} for i in range(20_000)])
+    pipeline.write(SOURCE, side, COPY)
+    assert weir("dlq", "list", "--json", code=None).code in (0, 2)
+    weir("run")
+    assert len(pipeline.rows()) == 10_000 and replayed() == [(10_000, 0)]
+    shown = weir("dlq", "show", "--limit", "1").stdout
+    assert '{"id": 1, "amount": "1.5"}' in shown
+    with open(tmp_path / "in.ndjson", "a") as more:
+        more.write("\xff\x00{}\n" + json.dumps({"id": 20_001, "amount": "x"}) + "\n")
+    weir("run")
+    pipeline.write(SOURCE, side, COPY, columns="id BIGINT, amount DOUBLE PRECISION")
+    with Weir("dlq", "replay", pipeline.sql, "--state", tmp_path / "state", env=env) as killed:
+        wait_until(lambda: killed.process.poll() is not None or len(pipeline.rows_so_far()) > 10_000, "an epoch", every=0.005)
+        killed.kill()
+    weir("dlq", "replay")
+    assert sorted(row["id"] for row in pipeline.rows()) == list(range(20_000))
+    assert "2 dead letters would be replayed" in weir("dlq", "replay", "--dry-run").stdout
+    pipeline.write(SOURCE, side, COPY, columns="id BIGINT, amount TEXT")
+    weir("dlq", "replay")
+    assert sorted(row["id"] for row in pipeline.rows()) == [*range(20_000), 20_001]
+
+
 def test_killed_again_and_again_in_the_middle_of_a_replay(pipeline, tmp_path):
     count = 200_000
     write_rows(tmp_path / "in.ndjson", [{"id": i, "amount": f"{i}.5" if i % 5 else "x"} for i in range(count)])
