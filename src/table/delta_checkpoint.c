@@ -1,55 +1,16 @@
-/* delta_checkpoint.c: the state of a log as one Parquet file, and back (PROTOCOL.md, "Checkpoints").
- *
- * One action a row: of the five structs exactly one is not NULL. Written is the classic single file; read are also those
- * in parts, of any engine.
+/* delta_checkpoint.c: reads checkpoints, of any engine, also those in parts (PROTOCOL.md, "Checkpoints"): one action a row, of
+ * the structs exactly one is not NULL. delta_checkpoint_write.c writes them.
  */
 #include "table/delta_log.h"
 
-#include "base/clock.h"
 #include "base/heap.h"
-#include "encode/parquet_nested.h"
 #include "encode/parquet_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WEEK_MS           604800000LL /* Delta's default retention of removed files */
-#define LAST_CHECKPOINT   "_delta_log/_last_checkpoint"
-#define CHECKPOINT_SUFFIX ".checkpoint.parquet"
-
-/* ---- the schema, and its leaves in order ---- */
-
-#define OPTIONAL(name, kind, children) { name, kind, 1, children }
-#define MAP(name)                                                                                  \
-    OPTIONAL(name, WR_NESTED_MAP, 1), { "key_value", WR_NESTED_GROUP, 2, 2 },                      \
-        { "key", WR_NESTED_TEXT, 0, 0 }, OPTIONAL("value", WR_NESTED_TEXT, 0)
-#define LIST(name)                                                                                 \
-    OPTIONAL(name, WR_NESTED_LIST, 1), { "list", WR_NESTED_GROUP, 2, 1 },                          \
-        OPTIONAL("element", WR_NESTED_TEXT, 0)
-#define TEXT(name)   OPTIONAL(name, WR_NESTED_TEXT, 0)
-#define NUMBER(name) OPTIONAL(name, WR_NESTED_INT64, 0)
-
-static const struct wr_nested_node schema[] = {
-    OPTIONAL("txn", WR_NESTED_GROUP, 3),
-    TEXT("appId"), NUMBER("version"), NUMBER("lastUpdated"),
-    OPTIONAL("add", WR_NESTED_GROUP, 7),
-    TEXT("path"), MAP("partitionValues"), NUMBER("size"), NUMBER("modificationTime"),
-    OPTIONAL("dataChange", WR_NESTED_BOOL, 0), TEXT("stats"), MAP("tags"),
-    OPTIONAL("remove", WR_NESTED_GROUP, 6),
-    TEXT("path"), NUMBER("deletionTimestamp"), OPTIONAL("dataChange", WR_NESTED_BOOL, 0),
-    OPTIONAL("extendedFileMetadata", WR_NESTED_BOOL, 0), MAP("partitionValues"), NUMBER("size"),
-    OPTIONAL("metaData", WR_NESTED_GROUP, 8),
-    TEXT("id"), TEXT("name"), TEXT("description"),
-    OPTIONAL("format", WR_NESTED_GROUP, 2), TEXT("provider"), MAP("options"),
-    TEXT("schemaString"), LIST("partitionColumns"), MAP("configuration"), NUMBER("createdTime"),
-    OPTIONAL("protocol", WR_NESTED_GROUP, 4),
-    OPTIONAL("minReaderVersion", WR_NESTED_INT32, 0),
-    OPTIONAL("minWriterVersion", WR_NESTED_INT32, 0),
-    LIST("readerFeatures"), LIST("writerFeatures"),
-};
-
-#define ROOT_CHILDREN 5u
+/* ---- the leaves, in order ---- */
 
 enum leaf {
     TXN_APP, TXN_VERSION, TXN_UPDATED,
@@ -78,249 +39,6 @@ static const char *const leaf_paths[LEAVES_] = {
     "protocol.minReaderVersion", "protocol.minWriterVersion", "protocol.readerFeatures.*",
     "protocol.writerFeatures.*",
 };
-
-/* ---- writing ---- */
-
-/* All leaves outside [first, last]: the other structs are NULL in this row. */
-static void others_null(struct wr_nested_writer *w, uint32_t first, uint32_t last)
-{
-    for (uint32_t i = 0; i < LEAVES_; i++) {
-        if (i < first || i > last) {
-            wr_nested_null(w, i, 0, 0);
-        }
-    }
-}
-
-/* depth: the definition level of the struct around. */
-static void put_text(struct wr_nested_writer *w, uint32_t leaf, uint32_t depth, const char *text)
-{
-    if (text == NULL) {
-        wr_nested_null(w, leaf, depth, 0);
-    } else {
-        wr_nested_text(w, leaf, 0, wr_slice_of(text));
-    }
-}
-
-static void put_map(struct wr_nested_writer *w, uint32_t key_leaf, uint32_t depth, const json_t *map)
-{
-    const char *key;
-    json_t *value;
-    uint32_t repeat = 0;
-    if (!json_is_object(map) || json_object_size(map) == 0) {
-        const uint32_t level = json_is_object(map) ? depth + 1 : depth;
-        wr_nested_null(w, key_leaf, level, 0);
-        wr_nested_null(w, key_leaf + 1, level, 0);
-        return;
-    }
-    json_object_foreach((json_t *)map, key, value) {
-        wr_nested_text(w, key_leaf, repeat, wr_slice_of(key));
-        if (json_is_string(value)) {
-            wr_nested_text(w, key_leaf + 1, repeat, wr_slice_of(json_string_value(value)));
-        } else {
-            wr_nested_null(w, key_leaf + 1, depth + 2, repeat);
-        }
-        repeat = 1;
-    }
-}
-
-/* The same from the object's text; NULL: no map. */
-static void put_map_text(struct wr_nested_writer *w, uint32_t key_leaf, const char *text)
-{
-    json_t *map = text == NULL ? NULL : json_loads(text, 0, NULL);
-    put_map(w, key_leaf, 1, map);
-    json_decref(map);
-}
-
-static void put_list(struct wr_nested_writer *w, uint32_t leaf, const json_t *list)
-{
-    uint32_t repeat = 0;
-    if (json_array_size(list) == 0) {
-        wr_nested_null(w, leaf, json_is_array(list) ? 2 : 1, 0);
-        return;
-    }
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *text = json_string_value(json_array_get(list, i));
-        wr_nested_text(w, leaf, repeat, wr_slice_of(text == NULL ? "" : text));
-        repeat = 1;
-    }
-}
-
-static wr_status put_protocol(struct wr_nested_writer *w, const json_t *p, struct wr_error *err)
-{
-    others_null(w, PROTOCOL_READER, PROTOCOL_WRITER_FEATURES);
-    wr_nested_number(w, PROTOCOL_READER, 0,
-                     json_integer_value(json_object_get(p, "minReaderVersion")));
-    wr_nested_number(w, PROTOCOL_WRITER, 0,
-                     json_integer_value(json_object_get(p, "minWriterVersion")));
-    put_list(w, PROTOCOL_READER_FEATURES, json_object_get(p, "readerFeatures"));
-    put_list(w, PROTOCOL_WRITER_FEATURES, json_object_get(p, "writerFeatures"));
-    return wr_nested_row_end(w, err);
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
-static wr_status put_metadata(struct wr_nested_writer *w, const json_t *m, struct wr_error *err)
-{
-    const json_t *format = json_object_get(m, "format");
-    const json_t *created = json_object_get(m, "createdTime");
-    others_null(w, META_ID, META_CREATED);
-    put_text(w, META_ID, 1, text_of(m, "id"));
-    put_text(w, META_NAME, 1, text_of(m, "name"));
-    put_text(w, META_DESCRIPTION, 1, text_of(m, "description"));
-    put_text(w, META_PROVIDER, json_is_object(format) ? 2 : 1, text_of(format, "provider"));
-    if (json_is_object(format)) {
-        json_t *none = json_object();
-        const json_t *options = json_object_get(format, "options");
-        put_map(w, META_OPTION_KEY, 2, options != NULL ? options : none);
-        json_decref(none);
-    } else {
-        put_map(w, META_OPTION_KEY, 1, NULL);
-    }
-    put_text(w, META_SCHEMA, 1, text_of(m, "schemaString"));
-    put_list(w, META_PARTITION, json_object_get(m, "partitionColumns"));
-    put_map(w, META_CONFIG_KEY, 1, json_object_get(m, "configuration"));
-    if (json_is_integer(created)) {
-        wr_nested_number(w, META_CREATED, 0, json_integer_value(created));
-    } else {
-        wr_nested_null(w, META_CREATED, 1, 0);
-    }
-    return wr_nested_row_end(w, err);
-}
-
-static wr_status put_app(struct wr_nested_writer *w, const struct wr_delta_app *app,
-                         struct wr_error *err)
-{
-    others_null(w, TXN_APP, TXN_UPDATED);
-    put_text(w, TXN_APP, 1, app->path);
-    wr_nested_number(w, TXN_VERSION, 0, app->version);
-    if (app->updated_ms != 0) {
-        wr_nested_number(w, TXN_UPDATED, 0, app->updated_ms);
-    } else {
-        wr_nested_null(w, TXN_UPDATED, 1, 0);
-    }
-    return wr_nested_row_end(w, err);
-}
-
-static wr_status put_file(struct wr_nested_writer *w, const struct wr_delta_file *file,
-                          struct wr_error *err)
-{
-    others_null(w, ADD_PATH, ADD_TAG_VALUE);
-    put_text(w, ADD_PATH, 1, file->path);
-    put_map_text(w, ADD_PARTITION_KEY, file->partition);
-    wr_nested_number(w, ADD_SIZE, 0, (int64_t)file->bytes);
-    wr_nested_number(w, ADD_MODIFIED, 0, file->modified_ms);
-    wr_nested_number(w, ADD_CHANGE, 0, 0); /* actions of a checkpoint change no data, says the protocol */
-    put_text(w, ADD_STATS, 1, file->stats);
-    put_map_text(w, ADD_TAG_KEY, file->tags);
-    return wr_nested_row_end(w, err);
-}
-
-static wr_status put_tomb(struct wr_nested_writer *w, const struct wr_delta_tomb *tomb,
-                          struct wr_error *err)
-{
-    const bool extended = tomb->partition != NULL && tomb->bytes >= 0;
-    others_null(w, REMOVE_PATH, REMOVE_SIZE);
-    put_text(w, REMOVE_PATH, 1, tomb->path);
-    wr_nested_number(w, REMOVE_DELETED, 0, tomb->deleted_ms);
-    wr_nested_number(w, REMOVE_CHANGE, 0, 0);
-    wr_nested_number(w, REMOVE_EXTENDED, 0, extended);
-    put_map_text(w, REMOVE_PARTITION_KEY, tomb->partition);
-    if (tomb->bytes >= 0) {
-        wr_nested_number(w, REMOVE_SIZE, 0, tomb->bytes);
-    } else {
-        wr_nested_null(w, REMOVE_SIZE, 1, 0);
-    }
-    return wr_nested_row_end(w, err);
-}
-
-static wr_status put_state(struct wr_nested_writer *w, const struct wr_delta_state *state,
-                           struct wr_error *err)
-{
-    WR_TRY(put_protocol(w, state->protocol, err));
-    WR_TRY(put_metadata(w, state->metadata, err));
-    for (uint32_t i = 0; i < state->apps.slot_count; i++) {
-        if (wr_delta_map_at(&state->apps, i) != NULL) {
-            WR_TRY(put_app(w, wr_delta_map_at(&state->apps, i), err));
-        }
-    }
-    for (uint32_t i = 0; i < state->tombs.slot_count; i++) {
-        if (wr_delta_map_at(&state->tombs, i) != NULL) {
-            WR_TRY(put_tomb(w, wr_delta_map_at(&state->tombs, i), err));
-        }
-    }
-    for (uint32_t i = 0; i < state->files.slot_count; i++) {
-        if (wr_delta_map_at(&state->files, i) != NULL) {
-            WR_TRY(put_file(w, wr_delta_map_at(&state->files, i), err));
-        }
-    }
-    return wr_nested_finish(w, err);
-}
-
-static wr_status into_buf(void *ctx, const void *bytes, size_t n, struct wr_error *err)
-{
-    wr_buf_append(ctx, bytes, n);
-    return WR_OK;
-}
-
-/* Says where readers may begin, unless another writer has said something newer. */
-static wr_status point_at(struct wr_delta *table, uint64_t rows, size_t bytes,
-                          struct wr_error *err)
-{
-    struct wr_buf text = { 0 };
-    wr_status status = wr_store_get(table->store, LAST_CHECKPOINT, &text, err);
-    json_t *old = status == WR_OK ? json_loadb(text.data, text.bytes, 0, NULL) : NULL;
-    const int64_t newest = json_integer_value(json_object_get(old, "version"));
-    json_decref(old);
-    text.bytes = 0;
-    if (status != WR_FAIL && newest <= table->state.version) {
-        wr_buf_printf(&text,
-                      "{\"version\":%lld,\"size\":%llu,\"sizeInBytes\":%zu,\"numOfAddFiles\":%u}",
-                      (long long)table->state.version, (unsigned long long)rows, bytes,
-                      table->state.files.count);
-        status = wr_store_put(table->store, LAST_CHECKPOINT, text.data, text.bytes, WR_PUT_ALWAYS,
-                              err);
-    }
-    wr_buf_deinit(&text);
-    return status == WR_FAIL ? WR_FAIL : WR_OK;
-}
-
-static wr_status write_checkpoint(struct wr_delta *table, struct wr_error *err)
-{
-    char key[64];
-    struct wr_buf file = { 0 };
-    struct wr_nested_writer *w = wr_nested_create(schema, sizeof schema / sizeof *schema,
-                                                  ROOT_CHILDREN, into_buf, &file);
-    wr_status status = put_state(w, &table->state, err);
-    if (status == WR_OK) {
-        wr_delta_key(table->state.version, CHECKPOINT_SUFFIX, key, sizeof key);
-        /* If there is one already, another writer was quicker: it says the same. */
-        status = wr_store_put(table->store, key, file.data, file.bytes, WR_PUT_IF_ABSENT, err);
-    }
-    if (status == WR_OK) {
-        status = point_at(table, wr_nested_rows(w), file.bytes, err);
-    }
-    wr_nested_destroy(w);
-    wr_buf_deinit(&file);
-    return status == WR_FAIL ? WR_FAIL : WR_OK;
-}
-
-wr_status wr_delta_checkpoint(struct wr_delta *table, uint32_t every, struct wr_error *err)
-{
-    const int64_t last = table->checkpoint_version < 0 ? 0 : table->checkpoint_version;
-    if (table->state.version - last < (int64_t)every ||
-        table->state.version == table->checkpoint_version) {
-        return WR_OK;
-    }
-    const int64_t retention_ms = wr_delta_config_interval_ms(
-        &table->state, "delta.deletedFileRetentionDuration", WEEK_MS);
-    wr_delta_drop_tombs(&table->state, wr_clock_now().wall_us / 1000 - retention_ms);
-    WR_TRY(write_checkpoint(table, err));
-    table->checkpoint_version = table->state.version;
-    return WR_OK;
-}
 
 /* ---- reading ---- */
 
@@ -708,7 +426,7 @@ wr_status wr_delta_checkpoint_load(struct wr_store *store, int64_t version, uint
     char key[128];
     char suffix[64];
     if (parts == 0) {
-        return load_file(store, wr_delta_key(version, CHECKPOINT_SUFFIX, key, sizeof key), state,
+        return load_file(store, wr_delta_key(version, WR_DELTA_CHECKPOINT_SUFFIX, key, sizeof key), state,
                          err);
     }
     for (uint32_t i = 1; i <= parts; i++) {

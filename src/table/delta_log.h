@@ -136,6 +136,8 @@ bool wr_delta_append_only(const struct wr_delta_state *state);
 
 /* ---- delta_checkpoint.c ---- */
 
+#define WR_DELTA_CHECKPOINT_SUFFIX ".checkpoint.parquet"
+
 /* Loads a checkpoint of `parts` parts (0: the single file) into an empty state. */
 WR_NODISCARD wr_status wr_delta_checkpoint_load(struct wr_store *store, int64_t version,
                                                 uint32_t parts, struct wr_delta_state *state,
