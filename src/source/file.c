@@ -1,10 +1,11 @@
-/* file.c: the connector 'file': NDJSON and CSV from files, globs, directories and standard input,
+/* file.c: the connector 'file': NDJSON, CSV and Avro container files from files, globs, directories and standard input,
  * plain or packed.
  *
  * Each file is a split; file i is read by worker i % workers. A reader has up to ACTIVE_MAX files
  * open at a time and takes a block's lines from each in turn, so that files of one source advance
  * together; the others wait, opened as splits (so that they hold the watermark) but not as files.
- * Positions are bytes of a file's text (unpacked) and always behind a line's end. A resumed run reads
+ * Positions are bytes of a file's text (unpacked) and always behind a line's end; in Avro container files, which are cut into records
+ * by file_avro.c, numbers of records, with their place in the split's note. A resumed run reads
  * on there: in a packed file by unpacking it again, in a CSV file after its first line has told the
  * columns again; what was appended meanwhile is read, files that are new to a glob or directory are
  * read from their beginning. (A last line without a line end counts as one when a run ends there;
@@ -45,6 +46,7 @@ struct wr_source {
     struct wr_file_start *starts; /* per file */
     struct wr_open_gate gate;
     bool csv;
+    bool avro; /* container files */
     bool header;
     char delimiter;
     char quote;
@@ -64,6 +66,7 @@ struct reader_file {
     bool told_caught_up;
     struct wr_file_stream stream;
     struct wr_cutter cutter;
+    struct wr_avro_cutter container; /* in the cutter's place */
 };
 
 struct wr_reader {
@@ -80,6 +83,8 @@ struct wr_reader {
     uint32_t turn; /* index in active */
     struct wr_block_pool blocks;
     struct wr_line_records_pool records;
+    struct wr_avro_pool container_records;
+    char note[WR_SPLIT_NOTE_BYTES_MAX]; /* of the last poll */
     struct wr_records *header; /* kept while a poll that shows it is being looked at */
 };
 
@@ -143,6 +148,7 @@ static wr_status file_open(struct wr_source **out, const struct wr_source_env *e
         return WR_FAIL;
     }
     s->csv = strcmp(env->plan->format, "csv") == 0;
+    s->avro = strcmp(env->plan->format, "avro") == 0;
     if (s->csv) {
         s->header = wr_options_bool(options, "header");
         s->delimiter = csv_char(wr_options_text(options, "delimiter"));
@@ -174,6 +180,7 @@ static wr_status file_reader_open(struct wr_reader **out, struct wr_source *s, u
     r->active_max = r->active_max > ACTIVE_MAX ? ACTIVE_MAX : r->active_max;
     wr_block_pool_init(&r->blocks, s->block_bytes, HEADROOM_BYTES, s->blocks_limit);
     wr_line_records_pool_init(&r->records, s->env.batch_rows);
+    wr_avro_pool_init(&r->container_records, s->env.batch_rows);
     *out = r;
     return WR_OK;
 }
@@ -181,6 +188,7 @@ static wr_status file_reader_open(struct wr_reader **out, struct wr_source *s, u
 static void stop_file(struct reader_file *f)
 {
     wr_cutter_deinit(&f->cutter);
+    wr_avro_cutter_deinit(&f->container);
     wr_file_stream_close(&f->stream);
 }
 
@@ -191,6 +199,7 @@ static void file_reader_close(struct wr_reader *r)
         stop_file(&r->files[i]);
     }
     wr_line_records_pool_deinit(&r->records);
+    wr_avro_pool_deinit(&r->container_records);
     wr_block_pool_deinit(&r->blocks);
     free(r->files);
     free(r);
@@ -201,7 +210,7 @@ static wr_status start_file(struct wr_reader *r, struct reader_file *f, struct w
 {
     const struct wr_source *s = r->source;
     const struct wr_file_start *start = &s->starts[f->split];
-    const int64_t at = f->header_due ? start->origin : start->position;
+    const int64_t at = f->header_due || s->avro ? start->origin : start->position;
     f->state = FILE_READING;
     f->started = at > start->origin; /* a byte order mark stands at the beginning */
     f->cutter = (struct wr_cutter){ .records = &r->records,
@@ -209,6 +218,9 @@ static wr_status start_file(struct wr_reader *r, struct reader_file *f, struct w
                                     .delimiter = s->delimiter,
                                     .quote = s->quote,
                                     .bytes_max = s->line_max };
+    if (s->avro) {
+        wr_avro_cutter_init(&f->container, &r->container_records, start->position, start->place);
+    }
     return wr_file_stream_open(&f->stream, s->files.paths[f->split], start->origin, at, r->io,
                                &r->blocks, err);
 }
@@ -263,6 +275,84 @@ static void give_records(struct wr_reader *r, struct reader_file *f, struct wr_r
     f->told_caught_up = false;
 }
 
+/* The next block of a file's text. WR_OK: *block, or out is set; WR_AGAIN: nothing from it now; WR_END. */
+static wr_status next_block(struct wr_reader *r, struct reader_file *f, struct wr_block **block,
+                            struct wr_poll *out, struct wr_error *err)
+{
+    const wr_status status = wr_file_stream_next(&f->stream, block, err);
+    if (status == WR_AGAIN && !f->stream.regular && f->started && !f->told_caught_up &&
+        f->stream.queued == f->stream.under_way) {
+        f->told_caught_up = true; /* a pipe's end is what was written so far */
+        out->kind = WR_POLL_SPLIT_CAUGHT_UP;
+        out->split = f->split;
+        return WR_OK;
+    }
+    return status;
+}
+
+static void give_container_records(struct wr_reader *r, struct reader_file *f,
+                                   struct wr_records *records, struct wr_poll *out)
+{
+    const struct wr_file_start *start = &r->source->starts[f->split];
+    records->split = f->split;
+    out->split = f->split;
+    out->kind = WR_POLL_ROWS;
+    out->records = records;
+    out->next_position = f->container.row;
+    wr_file_start_note(start, wr_avro_cutter_place(&f->container), r->note);
+    out->split_note = start->note[0] != '\0' ? r->note : NULL;
+    f->told_caught_up = false;
+}
+
+/* Where an earlier run came to, now that the header is known. */
+static wr_status jump(struct wr_reader *r, struct reader_file *f, int64_t offset,
+                      struct wr_error *err)
+{
+    const struct wr_source *s = r->source;
+    const int64_t origin = s->starts[f->split].origin;
+    wr_file_stream_close(&f->stream);
+    return wr_file_stream_open(&f->stream, s->files.paths[f->split], origin, origin + offset, r->io,
+                               &r->blocks, err);
+}
+
+/* As step_file, of a container file. */
+static wr_status step_container(struct wr_reader *r, uint32_t slot, struct wr_poll *out, bool *next,
+                                struct wr_error *err)
+{
+    struct reader_file *f = &r->files[r->active[slot]];
+    for (;;) {
+        int64_t offset;
+        struct wr_records *records =
+            wr_avro_cutter_take(&f->container, r->source->env.batch_rows);
+        if (records != NULL) {
+            give_container_records(r, f, records, out);
+            return WR_OK;
+        }
+        if (wr_avro_cutter_jumps(&f->container, &offset)) {
+            WR_TRY(jump(r, f, offset, err));
+            continue;
+        }
+        *next = true;
+        if (f->state == FILE_LAST_LINES) {
+            end_file(r, slot, out);
+            return WR_OK;
+        }
+        struct wr_block *block = NULL;
+        const wr_status status = next_block(r, f, &block, out, err);
+        if (status == WR_END) {
+            f->state = FILE_LAST_LINES;
+            wr_avro_cutter_end(&f->container);
+            continue;
+        }
+        if (status != WR_OK || block == NULL) {
+            return status;
+        }
+        f->started = true;
+        wr_avro_cutter_feed(&f->container, block);
+        wr_block_release(block);
+    }
+}
+
 /* One step of one file. WR_OK: out is set; WR_AGAIN: nothing from it now. next: the turn goes to
  * another file. */
 static wr_status step_file(struct wr_reader *r, uint32_t slot, struct wr_poll *out, bool *next,
@@ -289,24 +379,14 @@ static wr_status step_file(struct wr_reader *r, uint32_t slot, struct wr_poll *o
             return WR_OK;
         }
         struct wr_block *block = NULL;
-        const wr_status status = wr_file_stream_next(&f->stream, &block, err);
-        if (status == WR_FAIL) {
-            return WR_FAIL;
-        }
-        if (status == WR_AGAIN) {
-            if (!f->stream.regular && f->started && !f->told_caught_up &&
-                f->stream.queued == f->stream.under_way) {
-                f->told_caught_up = true; /* a pipe's end is what was written so far */
-                out->kind = WR_POLL_SPLIT_CAUGHT_UP;
-                out->split = f->split;
-                return WR_OK;
-            }
-            return WR_AGAIN;
-        }
+        const wr_status status = next_block(r, f, &block, out, err);
         if (status == WR_END) {
             f->state = FILE_LAST_LINES;
             wr_cutter_end(&f->cutter);
             continue;
+        }
+        if (status != WR_OK || block == NULL) {
+            return status;
         }
         skip_mark(f, block);
         wr_cutter_feed(&f->cutter, block);
@@ -325,10 +405,13 @@ static bool open_splits(struct wr_reader *r, struct wr_poll *out)
     out->kind = WR_POLL_SPLIT_OPENED;
     out->split = f->split;
     out->split_name = path;
-    out->next_position = r->source->starts[f->split].position;
-    out->split_note = r->source->starts[f->split].note[0] != '\0'
-                          ? r->source->starts[f->split].note
-                          : NULL;
+    const struct wr_file_start *start = &r->source->starts[f->split];
+    out->next_position = start->position;
+    out->split_note = start->note[0] != '\0' ? start->note : NULL;
+    if (r->source->avro && out->split_note != NULL) {
+        wr_file_start_note(start, start->place, r->note);
+        out->split_note = r->note;
+    }
     out->partition = -1;
     r->unconfirmed = 1;
     return true;
@@ -350,7 +433,8 @@ static wr_status file_poll(struct wr_reader *r, struct wr_time now, struct wr_ba
     for (uint32_t tried = 0; tried < r->active_count; tried++) {
         const uint32_t slot = r->turn % r->active_count;
         bool next = false;
-        const wr_status status = step_file(r, slot, out, &next, err);
+        const wr_status status = r->source->avro ? step_container(r, slot, out, &next, err)
+                                                 : step_file(r, slot, out, &next, err);
         r->turn = next ? slot + 1 : slot;
         if (status != WR_AGAIN) {
             return status;

@@ -1,7 +1,7 @@
 /* file_start.c: see file_start.h.
  *
  * A note is "head=COUNT:HASH" of the first COUNT bytes of the file as it lies on disk: as many as it
- * had, HEAD_BYTES at most.
+ * had, HEAD_BYTES at most. Those of container files go on with " at=BLOCK:GIVEN".
  */
 #include "source/file_start.h"
 
@@ -19,6 +19,7 @@
 #define HEAD_BYTES 1024u
 
 static const char note_form[] = "head=%u:%llx";
+static const char place_form[] = " at=%llu:%llu";
 
 static bool is_input(const char *path)
 {
@@ -74,12 +75,34 @@ static bool same_input(const char *note)
     return note != NULL && note[0] != '\0' && read_head("-", head, 1) >= 0 && fits_note("-", note);
 }
 
+/* A note without a place: the records before the position are counted off. */
+static struct wr_avro_place read_place(const struct wr_split_start *before)
+{
+    unsigned long long block;
+    unsigned long long given;
+    const char *at = before->note != NULL ? strstr(before->note, " at=") : NULL;
+    if (at == NULL || sscanf(at, place_form, &block, &given) != 2 || block > INT64_MAX) {
+        return (struct wr_avro_place){ 0, (uint64_t)before->next_position };
+    }
+    return (struct wr_avro_place){ (int64_t)block, given };
+}
+
+void wr_file_start_note(const struct wr_file_start *start, struct wr_avro_place place,
+                        char note[WR_SPLIT_NOTE_BYTES_MAX])
+{
+    char at[64];
+    (void)snprintf(at, sizeof at, place_form, (unsigned long long)place.block,
+                   (unsigned long long)place.given);
+    (void)snprintf(note, WR_SPLIT_NOTE_BYTES_MAX, "%s%s", start->note, at);
+}
+
 static wr_status go_on(struct wr_file_start *start, const char *path,
                        const struct wr_split_start *before, struct wr_error *err)
 {
     wr_ensure(before->next_position >= 0, err, WR_CLASS_FATAL,
               "the state has position %lld for %s", (long long)before->next_position, path);
     start->position = before->next_position;
+    start->place = read_place(before);
     if (start->position == 0) {
         return WR_OK;
     }
