@@ -501,11 +501,39 @@ void wr_kafka_revoke(struct wr_source *s, const partition_list *list)
     }
 }
 
+/* A cooperative rebalance pauses all partitions that stay, at librdkafka's own position, which may lie behind a message that was
+ * never given (kafka_reader.c, refill), and assigning or unassigning resumes them. In between they are sent back to where their
+ * rows have come to: what was taken out of the queue meanwhile comes again, and is dropped (split->next). */
+static void seek_those_that_stay(struct wr_source *s, const partition_list *moving)
+{
+    partition_list *list = rd_kafka_topic_partition_list_new(8);
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->split_count; i++) {
+        const struct wr_kafka_split *split = s->splits[i];
+        if (split->assigned && rd_kafka_topic_partition_list_find((partition_list *)moving, split->topic,
+                                                                  split->partition) == NULL) {
+            rd_kafka_topic_partition_list_add(list, split->topic, split->partition)->offset =
+                split->position;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    /* Without waiting: librdkafka takes it up before the resumption, which comes after it by the same way. */
+    rd_kafka_error_t *error = list->cnt > 0 ? rd_kafka_seek_partitions(s->rk, list, 0) : NULL;
+    if (error != NULL) {
+        wr_log_debug("kafka", "after a rebalance: %s", rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 void wr_kafka_rebalance_cb(rd_kafka_t *rk, rd_kafka_resp_err_t code, partition_list *list,
                            void *opaque)
 {
     struct wr_source *s = opaque;
     const bool cooperative = strcmp(rd_kafka_rebalance_protocol(rk), "COOPERATIVE") == 0;
+    if (cooperative && !s->closing) {
+        seek_those_that_stay(s, list);
+    }
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !s->closing) {
         const bool later = s->rebalanced;
         s->rebalanced = true;

@@ -534,24 +534,12 @@ static wr_status step(struct wr_reader *r, struct wr_poll *out, struct wr_error 
     return status;
 }
 
-/* In batches librdkafka (2.8 to 2.12) counts an end-of-partition event as a message: its own
- * position then lies one too far, and when a group's rebalance pauses and resumes a partition, the
- * next message is skipped (or out of range). One by one it does not. Without a group nothing is
- * ever resumed, and batches cost less. */
+/* In batches, which cost less than one by one, librdkafka (2.8 to 2.12) counts an end-of-partition event as a message: its own
+ * position then lies one too far. It goes on there only after a pause: kafka_hold.c and kafka_assign.c seek before. */
 static bool refill(struct wr_reader *r)
 {
-    if (r->source->group == NULL) {
-        const ssize_t taken = rd_kafka_consume_batch_queue(r->queue, 0, r->chunk, r->rows);
-        r->count = taken > 0 ? (uint32_t)taken : 0;
-        return r->count > 0;
-    }
-    while (r->count < r->rows) {
-        rd_kafka_message_t *message = rd_kafka_consume_queue(r->queue, 0);
-        if (message == NULL) {
-            break;
-        }
-        r->chunk[r->count++] = message;
-    }
+    const ssize_t taken = rd_kafka_consume_batch_queue(r->queue, 0, r->chunk, r->rows);
+    r->count = taken > 0 ? (uint32_t)taken : 0;
     return r->count > 0;
 }
 
