@@ -46,23 +46,61 @@ static bool is_decoded(const struct wr_plan_source *source, uint32_t column)
     return !is_metadata(source, column) && source->computed[column] == NULL;
 }
 
+/* A column of the scan that is a field of a declared one. */
+static bool is_field(const struct wr_plan_source *source, uint32_t column)
+{
+    return source->scan.fields[column].declared == UINT32_MAX;
+}
+
+/* "decodes 3 of 8 columns and 1 field" */
+static void counts_text(const struct wr_plan_source *source, struct wr_buf *into)
+{
+    const bool makes = source->format[0] == '\0';
+    uint32_t decoded = 0;
+    uint32_t fields = 0;
+    uint32_t of = 0;
+    for (uint32_t c = 0; c < source->scan.count; c++) {
+        decoded += is_decoded(source, c) && !is_field(source, c);
+        fields += is_decoded(source, c) && is_field(source, c);
+    }
+    for (uint32_t c = 0; c < source->declared.count; c++) {
+        of += source->declared.fields[c].path_count > 0;
+    }
+    wr_buf_printf(into, "  %s %u of %u columns", makes ? "makes" : "decodes", decoded,
+                  makes ? source->declared.count : of);
+    if (fields > 0) {
+        wr_buf_printf(into, " and %u field%s", fields, fields > 1 ? "s" : "");
+    }
+}
+
+static void computed_text(const struct wr_plan_source *source, struct wr_buf *into)
+{
+    const char *between = "  takes out of them ";
+    bool taken = false;
+    for (uint32_t c = 0; c < source->scan.count; c++) {
+        if (source->computed[c] != NULL && is_field(source, c)) {
+            wr_buf_printf(into, "%s%s", between, source->scan.fields[c].name);
+            between = ", ";
+            taken = true;
+        }
+    }
+    wr_buf_text(into, taken ? "\n" : "");
+    for (uint32_t c = 0; c < source->scan.count; c++) {
+        if (source->computed[c] != NULL && !is_field(source, c)) {
+            wr_buf_printf(into, "  computes %s = ", source->scan.fields[c].name);
+            wr_expr_text(into, source->computed[c], &source->scan);
+            wr_buf_byte(into, '\n');
+        }
+    }
+}
+
 static void columns_text(const struct wr_plan_source *source, struct wr_buf *into)
 {
-    uint32_t decoded = 0;
     uint32_t metadata = 0;
-    for (uint32_t c = 0; c < source->scan.count; c++) {
-        decoded += is_decoded(source, c);
-        metadata += is_metadata(source, c);
-    }
-    uint32_t fields = 0;
-    for (uint32_t c = 0; c < source->declared.count; c++) {
-        fields += source->declared.fields[c].path_count > 0;
-    }
-    const bool makes = source->format[0] == '\0';
-    wr_buf_printf(into, "  %s %u of %u columns", makes ? "makes" : "decodes", decoded,
-                  makes ? source->declared.count : fields);
     const char *between = ": ";
+    counts_text(source, into);
     for (uint32_t c = 0; c < source->scan.count; c++) {
+        metadata += is_metadata(source, c);
         if (is_decoded(source, c)) {
             wr_buf_printf(into, "%s%s ", between, source->scan.fields[c].name);
             wr_type_text(into, source->scan.fields[c].type);
@@ -70,13 +108,7 @@ static void columns_text(const struct wr_plan_source *source, struct wr_buf *int
         }
     }
     wr_buf_byte(into, '\n');
-    for (uint32_t c = 0; c < source->scan.count; c++) {
-        if (source->computed[c] != NULL) {
-            wr_buf_printf(into, "  computes %s = ", source->scan.fields[c].name);
-            wr_expr_text(into, source->computed[c], &source->scan);
-            wr_buf_byte(into, '\n');
-        }
-    }
+    computed_text(source, into);
     between = "  metadata ";
     for (uint32_t c = 0; metadata > 0 && c < source->scan.count; c++) {
         if (is_metadata(source, c)) {

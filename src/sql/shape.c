@@ -146,6 +146,8 @@ static struct wr_expr *both(struct wr_arena *arena, struct wr_expr *inner, struc
     return expr;
 }
 
+static void sink_filter(struct shape *shape, struct wr_draft *draft);
+
 struct carried {
     const struct wr_draft *unnest;
     bool all;
@@ -157,22 +159,69 @@ static void need_carried(void *ctx, uint32_t column)
     carried->all = carried->all && carried->unnest->unnest.columns[column] < WR_UNNEST_FIELD;
 }
 
-/* FILTER over UNNEST goes below it when the condition reads none of the elements: fewer rows are taken apart. */
-static bool sink_below_unnest(struct shape *shape, struct wr_draft *draft)
+/* May the condition fail for a row? Then it must not be asked before those that stand in front of it. */
+static bool may_fail(const struct wr_expr *expr)
+{
+    bool may = expr->kind == WR_EXPR_CAST ||
+               (expr->kind == WR_EXPR_CALL && (wr_functions[expr->function].flags & WR_FN_MAY_FAIL));
+    for (uint32_t i = 0; i < expr->arg_count && !may; i++) {
+        may = may_fail(expr->args[i]);
+    }
+    return may;
+}
+
+static bool is_carried(const struct wr_expr *expr, const struct wr_draft *unnest)
+{
+    struct carried carried = {unnest, true};
+    wr_expr_columns(expr, need_carried, &carried);
+    return carried.all;
+}
+
+/* Takes the conditions that read none of the elements out of a list that AND joins; NULL: there are none. */
+static struct wr_expr *take_carried(struct shape *shape, const struct wr_draft *unnest,
+                                    struct wr_expr **conditions, uint32_t *count)
+{
+    struct wr_expr *taken = NULL;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        struct wr_expr *condition = conditions[i];
+        if (!is_carried(condition, unnest) || (kept > 0 && may_fail(condition))) {
+            conditions[kept++] = condition;
+        } else {
+            taken = taken == NULL ? condition : both(shape->arena, taken, condition);
+        }
+    }
+    *count = kept;
+    return taken;
+}
+
+/* What FILTER over UNNEST asks of the row itself goes below it: fewer rows are taken apart. */
+static void sink_below_unnest(struct shape *shape, struct wr_draft *draft)
 {
     struct wr_draft *unnest = draft->inputs[0];
-    struct carried carried = {unnest, true};
-    wr_expr_columns(draft->filter, need_carried, &carried);
-    if (!carried.all) {
-        return false;
+    const bool many = draft->filter->kind == WR_EXPR_AND;
+    uint32_t count = many ? draft->filter->arg_count : 1;
+    struct wr_expr **conditions = WR_ARENA_ARRAY(shape->arena, struct wr_expr *, count);
+    memcpy(conditions, many ? draft->filter->args : &draft->filter, count * sizeof(*conditions));
+    struct wr_expr *taken = take_carried(shape, unnest, conditions, &count);
+    if (taken == NULL) {
+        return;
     }
-    struct wr_draft *below = wr_bind_filter(
-        shape->binder, unnest->inputs[0], remap(shape->arena, draft->filter, unnest->unnest.columns));
+    struct wr_draft *below =
+        wr_bind_filter(shape->binder, unnest->inputs[0],
+                       remap(shape->arena, taken, unnest->unnest.columns));
     below->name = draft->name;
-    *draft = *unnest;
-    draft->inputs = WR_ARENA_ARRAY(shape->arena, struct wr_draft *, 1);
-    draft->inputs[0] = below;
-    return true;
+    unnest->inputs = WR_ARENA_ARRAY(shape->arena, struct wr_draft *, 1);
+    unnest->inputs[0] = below;
+    if (count == 0) {
+        *draft = *unnest;
+    } else {
+        draft->filter = conditions[0];
+        for (uint32_t i = 1; i < count; i++) {
+            draft->filter = both(shape->arena, draft->filter, conditions[i]);
+        }
+    }
+    sink_filter(shape, below);
 }
 
 /* FILTER over PROJECT goes below it where the condition reads plain columns, so that fewer rows are
@@ -193,9 +242,7 @@ static void sink_filter(struct shape *shape, struct wr_draft *draft)
         draft->inputs[0] = below;
         sink_filter(shape, below);
     } else if (input->kind == WR_NODE_UNNEST) {
-        if (sink_below_unnest(shape, draft)) {
-            sink_filter(shape, draft->inputs[0]);
-        }
+        sink_below_unnest(shape, draft);
     } else if (input->kind == WR_NODE_FILTER) {
         draft->filter = both(shape->arena, input->filter, draft->filter);
         draft->inputs = input->inputs;
@@ -231,6 +278,28 @@ static void skip_project(struct shape *shape, struct wr_draft *draft)
     draft->inputs = input->inputs;
 }
 
+/* UNNEST over a PROJECT of bare columns reads those itself. */
+static void skip_project_below(struct shape *shape, struct wr_draft *draft)
+{
+    struct wr_draft *input = draft->inputs[0];
+    if (input->kind != WR_NODE_PROJECT) {
+        return;
+    }
+    for (uint32_t c = 0; c < input->schema.count; c++) {
+        if (input->project[c]->kind != WR_EXPR_COLUMN) {
+            return;
+        }
+    }
+    uint32_t *columns = WR_ARENA_ARRAY(shape->arena, uint32_t, draft->schema.count + 1);
+    for (uint32_t c = 0; c < draft->schema.count; c++) {
+        const uint32_t code = draft->unnest.columns[c];
+        columns[c] = code < WR_UNNEST_FIELD ? input->project[code]->column : code;
+    }
+    draft->unnest.columns = columns;
+    draft->unnest.value = substitute(shape->arena, draft->unnest.value, input->project);
+    draft->inputs = input->inputs;
+}
+
 static void simplify(struct shape *shape, struct wr_draft *draft)
 {
     for (uint32_t i = 0; i < draft->input_count; i++) {
@@ -243,6 +312,8 @@ static void simplify(struct shape *shape, struct wr_draft *draft)
         merge_projects(shape, draft);
     } else if (draft->kind == WR_NODE_WINDOW) {
         skip_project(shape, draft);
+    } else if (draft->kind == WR_NODE_UNNEST) {
+        skip_project_below(shape, draft);
     }
 }
 
