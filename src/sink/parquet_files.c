@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "encode/parquet_tree.h"
 #include "sink/row_lines.h"
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -30,6 +31,24 @@ static bool is_partition(const struct wr_plan_sink *plan, uint32_t column)
     return false;
 }
 
+static wr_status check_partitions(const struct wr_plan_sink *plan, uint32_t *bad_at,
+                                  struct wr_error *err)
+{
+    char type[32];
+    *bad_at = wr_options_at(plan->options, "partition_by");
+    for (uint32_t i = 0; i < plan->partition_count; i++) {
+        const struct wr_field *field = &plan->schema.fields[plan->partition[i]];
+        if (wr_type_is_nested(field->type)) {
+            wr_fail(err, WR_CLASS_USER, "column \"%s\" is %s: it cannot name partitions",
+                    field->name, wr_type_name(field->type, type, sizeof type));
+            wr_error_hint(err, "partition by a scalar: select a field or an element as a column of "
+                               "its own");
+            return WR_FAIL;
+        }
+    }
+    return WR_OK;
+}
+
 wr_status wr_parquet_files_check(const struct wr_plan_sink *plan, uint32_t *bad_at,
                                  struct wr_error *err)
 {
@@ -40,6 +59,7 @@ wr_status wr_parquet_files_check(const struct wr_plan_sink *plan, uint32_t *bad_
         wr_error_hint(err, "remove format, or write lines with connector = 'file'");
         return WR_FAIL;
     }
+    WR_TRY(check_partitions(plan, bad_at, err));
     uint32_t written = 0;
     for (uint32_t c = 0; c < plan->schema.count; c++) {
         written += !is_partition(plan, c);
@@ -52,6 +72,7 @@ wr_status wr_parquet_files_check(const struct wr_plan_sink *plan, uint32_t *bad_
         return WR_FAIL;
     }
     *bad_at = wr_options_at(plan->options, "path");
+    WR_TRY(wr_parquet_tree_fits(&plan->schema, err));
     return wr_store_check(wr_options_text(plan->options, "path"), plan->options, err);
 }
 
