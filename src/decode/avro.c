@@ -24,8 +24,6 @@ const struct wr_option wr_avro_options[] = {
     { NULL },
 };
 
-#define HEADER_NAME "__value_schema_id"
-
 /* CONTAINER: the record's schema is its header avro.schema (source/file_avro.h). */
 enum framing { FRAMING_NONE, FRAMING_CONFLUENT, FRAMING_HEADERS, FRAMING_GLUE, FRAMING_CONTAINER };
 
@@ -94,24 +92,6 @@ static void read_container(struct avro_decoder *d, const struct wr_records *reco
     frame->key = d->schema_key;
 }
 
-static bool read_key(struct wr_slice *from, struct wr_registry_key *key)
-{
-    const uint8_t *at = (const uint8_t *)from->data;
-    size_t used = 0;
-    if (from->bytes >= 5 && at[0] == 0) {
-        key->kind = WR_REGISTRY_ID;
-        key->id = (uint32_t)at[1] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 8 | at[4];
-        used = 5;
-    } else if (from->bytes >= 17 && at[0] == 1) {
-        key->kind = WR_REGISTRY_GUID;
-        memcpy(key->guid, at + 1, 16);
-        used = 17;
-    }
-    from->data += used;
-    from->bytes -= used;
-    return used > 0;
-}
-
 static void read_glue(struct frame *frame)
 {
     const uint8_t *at = (const uint8_t *)frame->payload.data;
@@ -136,8 +116,8 @@ static struct frame frame_of(struct avro_decoder *d, const struct wr_records *re
         return frame;
     }
     if (d->framing == FRAMING_HEADERS && records->header != NULL) {
-        struct wr_slice header = records->header(records, row, HEADER_NAME);
-        if (header.data != NULL && read_key(&header, &frame.key)) {
+        struct wr_slice header = records->header(records, row, WR_REGISTRY_HEADER);
+        if (header.data != NULL && wr_registry_read_key(&header, &frame.key)) {
             return frame;
         }
     }
@@ -147,7 +127,7 @@ static struct frame frame_of(struct avro_decoder *d, const struct wr_records *re
         frame.problem = "the record comes from no Avro container file";
     } else if (d->framing == FRAMING_GLUE) {
         read_glue(&frame);
-    } else if (d->framing != FRAMING_NONE && !read_key(&frame.payload, &frame.key)) {
+    } else if (d->framing != FRAMING_NONE && !wr_registry_read_key(&frame.payload, &frame.key)) {
         frame.problem = "the record does not begin with a schema id (00) or GUID (01)";
     }
     return frame;
@@ -198,19 +178,13 @@ static void compile(struct avro_decoder *d, struct known *known, struct wr_error
     }
 }
 
-static bool same_key(const struct wr_registry_key *a, const struct wr_registry_key *b)
-{
-    return a->kind == b->kind && (a->kind == WR_REGISTRY_ID ? a->id == b->id
-                                                            : memcmp(a->guid, b->guid, 16) == 0);
-}
-
 static struct known *find_known(struct avro_decoder *d, const struct wr_registry_key *key)
 {
-    if (d->last < d->known_count && same_key(&d->known[d->last]->key, key)) {
+    if (d->last < d->known_count && wr_registry_same_key(&d->known[d->last]->key, key)) {
         return d->known[d->last];
     }
     for (uint32_t i = 0; i < d->known_count; i++) {
-        if (same_key(&d->known[i]->key, key)) {
+        if (wr_registry_same_key(&d->known[i]->key, key)) {
             d->last = i;
             return d->known[i];
         }

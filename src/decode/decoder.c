@@ -8,13 +8,15 @@
 #include "decode/avro.h"
 #include "decode/csv.h"
 #include "decode/json.h"
+#include "decode/json_checks.h"
 #include "decode/protobuf.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 const struct wr_decoder_ops wr_decoders[] = {
-    { "json", wr_json_options, wr_json_create, NULL, wr_json_decode, wr_json_destroy, NULL, NULL },
+    { "json", wr_json_options, wr_json_create, NULL, wr_json_decode, wr_json_destroy, wr_json_needs,
+      wr_json_columns },
     { "csv", wr_csv_options, wr_csv_create, wr_csv_header, wr_csv_decode, wr_csv_destroy, NULL, NULL },
     { "avro", wr_avro_options, wr_avro_create, NULL, wr_avro_decode, wr_avro_destroy, wr_avro_needs,
       wr_avro_columns },

@@ -6,10 +6,23 @@
 #include "batch/json_scan.h"
 #include "batch/text.h"
 #include "config/option.h"
+#include "decode/json_checks.h"
 #include "decode/json_shape.h"
+#include "decode/registry.h"
 
 /* timestamp_unit is common to all sources. */
-const struct wr_option wr_json_options[] = { { NULL } };
+const struct wr_option wr_json_options[] = {
+    { "schema", WR_OPTION_TEXT, NULL,
+      "File with a JSON Schema that records are held against, and that gives the columns when none are declared." },
+    WR_REGISTRY_OPTIONS,
+    { "subject", WR_OPTION_TEXT, NULL,
+      "The registry's subject whose latest schema is used so; default: the one that each record's id names." },
+    { "framing", WR_OPTION_ENUM, NULL,
+      "What stands before a record: a registry's id or GUID (confluent; headers: in the header "
+      "__value_schema_id), or nothing; default: confluent with a registry.",
+      .enum_words = "none confluent headers" },
+    { NULL },
+};
 
 /* How much of a bad value a fault shows. */
 #define SHOWN_BYTES 60
@@ -182,7 +195,10 @@ wr_status wr_json_create(struct wr_decoder **decoder, const struct wr_schema *sc
     for (uint32_t c = 0; c < scan_fields->count; c++) {
         WR_TRY(check_field(&scan_fields->fields[c], err));
     }
+    struct wr_json_checks *checks = NULL;
+    WR_TRY(wr_json_checks_create(&checks, options, err));
     struct wr_json_decoder *d = wr_calloc_aligned(sizeof(*d));
+    d->checks = checks;
     d->base.ops = wr_decoder_find("json");
     d->schema = scan_fields;
     d->unit_digits = wr_decoder_unit_digits(options);
@@ -205,6 +221,7 @@ void wr_json_destroy(struct wr_decoder *decoder)
     wr_arena_deinit(&d->arena);
     wr_nested_writer_deinit(&d->writer);
     wr_buf_deinit(&d->spans);
+    wr_json_checks_destroy(d->checks);
     free(d->copy);
     free(d);
 }
@@ -243,7 +260,13 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
     refresh_shapes(d->root, d->rows_before, d->batches++ % RETRY_BATCHES == 0);
     d->rows_before = records->count;
     wr_json_templates_refresh(d);
+    if (d->checks != NULL) {
+        records = wr_json_checks_strip(d->checks, records);
+    }
     d->run(d, records);
+    if (d->checks != NULL) {
+        wr_json_checks_run(d->checks, records, faults);
+    }
     wr_decoder_finish(batch, d->schema, records->count, faults);
     if (d->copy_capacity > COPY_KEPT_BYTES) {
         free(d->copy);
@@ -253,6 +276,12 @@ void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records
     if (d->writer.buf.capacity > COPY_KEPT_BYTES) {
         wr_nested_writer_deinit(&d->writer);
     }
+}
+
+wr_status wr_json_needs(struct wr_decoder *decoder, const struct wr_records *records)
+{
+    struct wr_json_decoder *d = (struct wr_json_decoder *)decoder;
+    return d->checks == NULL ? WR_OK : wr_json_checks_need(d->checks, records);
 }
 
 static void copy_record(struct wr_json_decoder *d, const struct wr_record *record)

@@ -28,6 +28,7 @@ wr_status wr_json_create(struct wr_decoder **decoder, const struct wr_schema *sc
                          const struct wr_options *options, struct wr_error *err);
 void wr_json_decode(struct wr_decoder *decoder, const struct wr_records *records,
                     struct wr_batch *batch, struct wr_faults *faults);
+wr_status wr_json_needs(struct wr_decoder *decoder, const struct wr_records *records);
 void wr_json_destroy(struct wr_decoder *decoder);
 
 #endif

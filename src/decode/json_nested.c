@@ -3,6 +3,7 @@
 #include "batch/json_scan.h"
 #include "batch/text.h"
 #include "decode/json_shape.h"
+#include "decode/json_text.h"
 
 /* The last value of a field in the text. */
 struct span {
@@ -26,63 +27,6 @@ static bool misfit(struct nester *n, struct wr_type type, const char *at, const 
     return false;
 }
 
-/* at: at the first byte of a well-formed value within an object or array. The byte after it. */
-static const char *pass_string(const char *at)
-{
-    for (at++; *at != '"'; at++) {
-        at += *at == '\\';
-    }
-    return at + 1;
-}
-
-static const char *pass_value(const char *at)
-{
-    uint32_t open = 0;
-    do {
-        if (*at == '"') {
-            at = pass_string(at);
-        } else if (*at == '{' || *at == '[') {
-            open++;
-            at++;
-        } else if (*at == '}' || *at == ']') {
-            open--;
-            at++;
-        } else if (open > 0) {
-            at++;
-        } else {
-            while (*at != ',' && *at != '}' && *at != ']' && (uint8_t)*at > ' ') {
-                at++;
-            }
-        }
-    } while (open > 0);
-    return at;
-}
-
-static const char *pass_space(const char *at)
-{
-    while ((uint8_t)*at <= ' ') {
-        at++;
-    }
-    return at;
-}
-
-/* A member's key as [*key, *key_after) with its quotes, and its value. at: behind '{' or ','. The byte after the value, or
- * NULL at the object's end. */
-static const char *next_member(const char *at, const char **key, const char **key_after,
-                               struct span *value)
-{
-    at = pass_space(at);
-    if (*at == '}') {
-        return NULL;
-    }
-    *key = at;
-    *key_after = pass_string(at);
-    value->at = pass_space(pass_space(*key_after) + 1);
-    value->after = pass_value(value->at);
-    at = pass_space(value->after);
-    return at + (*at == ',');
-}
-
 /* expected: the field that comes next when the members are in order. */
 static uint32_t find_field(const struct wr_nested *nested, struct wr_slice name, uint32_t expected)
 {
@@ -99,17 +43,15 @@ static uint32_t find_field(const struct wr_nested *nested, struct wr_slice name,
 static void find_spans(struct nester *n, const struct wr_nested *nested, const char *at,
                        struct span *spans)
 {
-    const char *key;
-    const char *key_after;
-    struct span value;
+    struct wr_json_part part;
     uint32_t expected = 0;
     memset(spans, 0, nested->field_count * sizeof *spans);
-    for (at++; (at = next_member(at, &key, &key_after, &value)) != NULL;) {
+    for (at++; (at = wr_json_next_member(at, &part)) != NULL;) {
         bool own;
-        const struct wr_slice name = wr_json_contents(n->d, key, key_after, &own);
+        const struct wr_slice name = wr_json_contents(n->d, part.key, part.key_after, &own);
         const uint32_t found = find_field(nested, name, expected);
         if (found != UINT32_MAX) {
-            spans[found] = value;
+            spans[found] = (struct span){ part.at, part.after };
             expected = found + 1;
         }
     }
@@ -143,16 +85,12 @@ static bool put_array(struct nester *n, struct wr_type type, const char *at)
 {
     const struct wr_type element = wr_nested_of(type)->fields[0].type;
     struct wr_nested_path_step *step = &n->path.steps[n->path.depth++];
+    struct wr_json_part part;
     *step = (struct wr_nested_path_step){ .index = 0 };
-    at = pass_space(at + 1);
-    while (*at != ']') {
-        const char *after = pass_value(at);
-        if (!put_value(n, element, at, after)) {
+    for (at++; (at = wr_json_next_element(at, &part)) != NULL; step->index++) {
+        if (!put_value(n, element, part.at, part.after)) {
             return false;
         }
-        step->index++;
-        at = pass_space(after);
-        at = *at == ',' ? pass_space(at + 1) : at;
     }
     n->path.depth--;
     return true;
@@ -179,15 +117,13 @@ static bool put_map(struct nester *n, struct wr_type type, const char *at)
 {
     const struct wr_nested *nested = wr_nested_of(type);
     struct wr_nested_path_step *step = &n->path.steps[n->path.depth++];
-    const char *key;
-    const char *key_after;
-    struct span value;
-    for (at++; (at = next_member(at, &key, &key_after, &value)) != NULL;) {
+    struct wr_json_part part;
+    for (at++; (at = wr_json_next_member(at, &part)) != NULL;) {
         bool own;
-        const struct wr_slice name = wr_json_contents(n->d, key, key_after, &own);
+        const struct wr_slice name = wr_json_contents(n->d, part.key, part.key_after, &own);
         *step = (struct wr_nested_path_step){ .key = name };
-        if (!put_key(n, nested->fields[0].type, name, key, key_after) ||
-            !put_value(n, nested->fields[1].type, value.at, value.after)) {
+        if (!put_key(n, nested->fields[0].type, name, part.key, part.key_after) ||
+            !put_value(n, nested->fields[1].type, part.at, part.after)) {
             return false;
         }
     }

@@ -132,6 +132,7 @@ struct wr_json_decoder {
     size_t copy_capacity;
     struct wr_nested_writer writer;
     struct wr_buf spans; /* see json_nested.c */
+    struct wr_json_checks *checks; /* NULL: none were asked for */
 };
 
 enum wr_json_kind wr_json_kind_of(struct wr_type type);

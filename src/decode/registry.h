@@ -38,6 +38,36 @@ struct wr_registry_schema {
     uint32_t text_count;
 };
 
+/* The header that may hold the same bytes instead of the payload's beginning. */
+#define WR_REGISTRY_HEADER "__value_schema_id"
+
+/* Confluent's framing: 00 and a 4-byte id, or 01 and a 16-byte GUID, taken off the payload. False: it begins with neither. */
+static inline bool wr_registry_read_key(struct wr_slice *from, struct wr_registry_key *key)
+{
+    const uint8_t *at = (const uint8_t *)from->data;
+    size_t used = 0;
+    if (from->bytes >= 5 && at[0] == 0) {
+        key->kind = WR_REGISTRY_ID;
+        key->id = (uint32_t)at[1] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 8 | at[4];
+        used = 5;
+    } else if (from->bytes >= 17 && at[0] == 1) {
+        key->kind = WR_REGISTRY_GUID;
+        memcpy(key->guid, at + 1, 16);
+        used = 17;
+    }
+    from->data += used;
+    from->bytes -= used;
+    return used > 0;
+}
+
+/* Of the kinds ID and GUID. */
+static inline bool wr_registry_same_key(const struct wr_registry_key *a,
+                                        const struct wr_registry_key *b)
+{
+    return a->kind == b->kind && (a->kind == WR_REGISTRY_ID ? a->id == b->id
+                                                            : memcmp(a->guid, b->guid, 16) == 0);
+}
+
 /* Whether `registry` names AWS Glue's, whose ids are version ids (GUIDs) and whose subjects are schemas' names. */
 bool wr_registry_is_glue(const struct wr_options *options);
 

@@ -1,2 +1,2 @@
-CREATE SOURCE clicks WITH (connector = 'file', path = 'clicks.bin', format = 'avro', schema = 'clicks.avsc');
+CREATE SOURCE clicks WITH (connector = 'http', format = 'avro', schema = 'clicks.avsc');
 CREATE SINK out WITH (connector = 'stdout') AS SELECT * FROM clicks;
