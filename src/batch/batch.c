@@ -143,6 +143,9 @@ struct wr_batch *wr_batch_take(struct wr_batch_pool *pool)
     return batch;
 }
 
+/* What a batch of unusually large texts needed is given back: kept in every batch of a pool it would add up. */
+#define KEPT_BYTES (16u << 20)
+
 void wr_batch_release(struct wr_batch *batch)
 {
     /* A loop, not recursion: a chain of derived batches is as long as the plan. */
@@ -155,7 +158,11 @@ void wr_batch_release(struct wr_batch *batch)
         struct wr_records *records = batch->records;
         batch->parent = NULL;
         batch->records = NULL;
-        wr_arena_reset(&batch->arena);
+        if (batch->arena.held_bytes <= KEPT_BYTES) {
+            wr_arena_reset(&batch->arena);
+        } else {
+            wr_arena_deinit(&batch->arena);
+        }
         batch->next_free = batch->pool->free;
         batch->pool->free = batch;
         batch->pool->out--;

@@ -39,6 +39,10 @@ struct wr_records {
     struct wr_slice (*header)(const struct wr_records *records, uint32_t index, const char *name);
     /* What the service calls a message, the same in each delivery; borrowed from the record. NULL where the source has none. */
     struct wr_slice (*message_id)(const struct wr_records *records, uint32_t index);
+    /* Of payloads that were compressed (decode/payload_unpack.h): the items as they came, for dead letters; and for each item why it
+     * could not be unpacked, or NULL. NULL: nothing was. Neither is the source's: they belong to the batch that is made of the records. */
+    const struct wr_record *raw;
+    const char **unfit;
     bool key_is_topic; /* each record's key is its topic (MQTT): what _topic shows */
     void *owner; /* the reader */
 };

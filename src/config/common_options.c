@@ -7,6 +7,9 @@ const struct wr_option wr_source_common_options[] = {
     {"connector", WR_OPTION_TEXT, NULL, "Which connector reads: see `weir connectors`.",
      .flags = WR_OPTION_REQUIRED},
     {"format", WR_OPTION_TEXT, NULL, "How a record's bytes are read: json, csv, avro or protobuf."},
+    {"compression", WR_OPTION_ENUM, "auto",
+     "Whether each record's payload is compressed: auto tells by its first bytes; none if what begins like gzip or zstd is to be taken "
+     "as it is; gzip or zstd if every record must be.", .enum_words = "auto none gzip zstd"},
     {"idle_timeout", WR_OPTION_DURATION, "30s",
      "After this long at its end a split no longer holds the watermark back; 'off': never.",
      .min = 1000, .max = 365 * DAY_US, .enum_words = "off"},

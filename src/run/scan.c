@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "decode/metadata.h"
+#include "decode/payload_unpack.h"
 #include "run/replay.h"
 #include "run/restore.h"
 #include "run/worker.h"
@@ -76,6 +77,7 @@ wr_status wr_scan_open(struct wr_scan *scan, struct wr_worker *worker, uint32_t 
     if (!scan->ops->makes_columns) {
         WR_TRY_IN(open_decoder(scan, &scan->plan->scan, &scan->decoder, err), err, "source \"%s\"",
                   scan->plan->name);
+        scan->unpack = wr_payload_unpack_create(wr_options_text(scan->plan->options, "compression"), scan->plan->format);
     }
     WR_TRY_IN(open_expressions(scan, err), err, "source \"%s\"", scan->plan->name);
     WR_TRY_IN(scan->ops->reader_open(&scan->reader, p->sources[source], worker->index, worker->io,
@@ -89,6 +91,7 @@ void wr_scan_close(struct wr_scan *scan)
     if (scan->plan == NULL) {
         return;
     }
+    wr_records_release(scan->rest.records);
     wr_records_release(scan->held.records); /* not read: they are there again after the next start */
     wr_batch_release(scan->ready);
     wr_batch_pool_destroy(scan->pool);
@@ -96,6 +99,7 @@ void wr_scan_close(struct wr_scan *scan)
     if (scan->reader != NULL) {
         scan->ops->reader_close(scan->reader);
     }
+    wr_payload_unpack_destroy(scan->unpack);
     wr_decoder_destroy(scan->decoder);
     wr_decoder_destroy(scan->late_decoder);
     wr_faults_deinit(&scan->faults);
@@ -511,6 +515,37 @@ static void track_watermark(struct wr_scan *scan, struct wr_scan_split *split,
     split->max_event_us = newest;
 }
 
+/* ---- some of a poll's records ---- */
+
+struct part_records {
+    struct wr_records records; /* first: release gets it */
+    struct wr_records *whole;
+};
+
+static void release_part(struct wr_records *records)
+{
+    struct part_records *part = (struct part_records *)records;
+    wr_records_release(part->whole);
+    free(part);
+}
+
+/* Records [first, first + count) as records of their own, with one reference; they hold one of the whole. */
+static struct wr_records *part_of(struct wr_records *whole, uint32_t first, uint32_t count)
+{
+    struct part_records *part = wr_malloc(sizeof *part);
+    part->records = *whole;
+    part->records.items += first;
+    part->records.raw = whole->raw != NULL ? whole->raw + first : NULL;
+    part->records.unfit = whole->unfit != NULL ? whole->unfit + first : NULL;
+    part->records.count = count;
+    part->records.refs = 1;
+    part->records.payload_bytes = 0;
+    part->records.release = release_part;
+    part->whole = whole;
+    wr_records_retain(whole);
+    return &part->records;
+}
+
 /* ---- duplicates ---- */
 
 static struct wr_seen_key key_of(const struct wr_scan *scan, const struct wr_scan_split *split,
@@ -679,8 +714,9 @@ static void decode_records(struct wr_scan *scan, struct wr_scan_split *split,
         if (is_copy(scan, split, batch, scan->faults.items[f].row)) {
             continue;
         }
-        refuse(scan, split, batch, scan->faults.items[f].row, scan->faults.items[f].message,
-               scan->faults.items[f].field);
+        const struct wr_row_fault *fault = &scan->faults.items[f];
+        const char *unfit = records->unfit != NULL ? records->unfit[fault->row] : NULL;
+        refuse(scan, split, batch, fault->row, unfit != NULL ? unfit : fault->message, fault->field);
     }
     wr_counter_add(&scan->counters->bytes, records->payload_bytes);
 }
@@ -771,19 +807,6 @@ static struct wr_batch *cut_out(struct wr_scan *scan, struct wr_batch *batch, ui
     return part;
 }
 
-/* Some of a poll's records. */
-struct part_records {
-    struct wr_records records; /* first: release gets it */
-    struct wr_records *whole;
-};
-
-static void release_part(struct wr_records *records)
-{
-    struct part_records *part = (struct part_records *)records;
-    wr_records_release(part->whole);
-    free(part);
-}
-
 static void push_part(struct wr_scan *scan, struct wr_scan_split *split, struct wr_batch *batch,
                       struct wr_records *records, uint32_t first, uint32_t count,
                       struct wr_time now)
@@ -792,17 +815,8 @@ static void push_part(struct wr_scan *scan, struct wr_scan_split *split, struct 
         push(scan, split, cut_out(scan, batch, first, count), now);
         return;
     }
-    struct part_records *view = wr_malloc(sizeof *view);
-    view->records = *records;
-    view->records.items += first;
-    view->records.count = count;
-    view->records.refs = 1;
-    view->records.payload_bytes = 0;
-    view->records.release = release_part;
-    view->whole = records;
-    wr_records_retain(records);
     struct wr_batch *part = wr_batch_take(scan->pool);
-    decode_records(scan, split, part, &view->records, now);
+    decode_records(scan, split, part, part_of(records, first, count), now);
     own_texts(part);
     wr_batch_retain(part);
     push(scan, split, part, now);
@@ -967,6 +981,46 @@ static bool hold(struct wr_scan *scan, const struct wr_poll *poll, struct wr_tim
     return true;
 }
 
+/* Unpacks what is compressed, into the ready batch. Records behind the limit wait in rest, so that the pool can push back. Polls stay
+ * whole where a note goes with their last record alone, and in a replay of dead letters, whose records are more than records. */
+static void unpack(struct wr_scan *scan, struct wr_poll *poll)
+{
+    struct wr_records *records = poll->records;
+    records->raw = NULL;
+    records->unfit = NULL;
+    const bool whole = poll->split_note != NULL || scan->pipeline->config.replay != NULL;
+    const uint32_t ready = wr_payload_unpack_run(scan->unpack, records, &scan->ready->arena,
+                                                 whole ? SIZE_MAX : WR_UNPACK_BYTES_AT_ONCE);
+    if (ready == records->count) {
+        return;
+    }
+    const size_t bytes = records->payload_bytes;
+    scan->rest = *poll;
+    scan->rest.records = part_of(records, ready, records->count - ready);
+    poll->records = part_of(records, 0, ready);
+    poll->records->payload_bytes = bytes; /* counted once */
+    poll->next_position = scan->rest.records->items[0].position;
+    wr_records_release(records); /* the two parts hold it */
+}
+
+/* The next thing to look at: what waits here already, else out of the source. */
+static wr_status next_poll(struct wr_scan *scan, struct wr_time now, struct wr_poll *poll, struct wr_error *err)
+{
+    *poll = scan->held;
+    if (poll->kind != WR_POLL_NOTHING) {
+        return WR_OK; /* unpacked before */
+    }
+    *poll = scan->rest;
+    scan->rest = (struct wr_poll){ 0 };
+    if (poll->kind == WR_POLL_NOTHING) {
+        WR_TRY(scan->ops->poll(scan->reader, now, scan->ops->makes_columns ? scan->ready : NULL, poll, err));
+    }
+    if (scan->unpack != NULL && poll->kind == WR_POLL_ROWS && poll->records != NULL) {
+        unpack(scan, poll);
+    }
+    return WR_OK;
+}
+
 uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_budget,
                       wr_status *status, struct wr_error *err)
 {
@@ -979,11 +1033,8 @@ uint32_t wr_scan_poll(struct wr_scan *scan, struct wr_time now, uint32_t rows_bu
             }
             scan->ready = wr_batch_take(scan->pool);
         }
-        struct wr_poll poll = scan->held;
-        if (poll.kind == WR_POLL_NOTHING) {
-            *status = scan->ops->poll(scan->reader, now,
-                                      scan->ops->makes_columns ? scan->ready : NULL, &poll, err);
-        }
+        struct wr_poll poll;
+        *status = next_poll(scan, now, &poll, err);
         if (*status != WR_OK || poll.kind == WR_POLL_NOTHING ||
             (poll.kind == WR_POLL_ROWS && hold(scan, &poll, now))) {
             break;

@@ -54,6 +54,7 @@ struct wr_scan {
     const struct wr_plan_source *plan;
     const struct wr_source_ops *ops;
     struct wr_reader *reader;
+    struct wr_payload_unpack *unpack; /* NULL: payloads are never compressed */
     struct wr_decoder *decoder;      /* of the scan's columns */
     struct wr_decoder *late_decoder; /* of all declared columns, made at the first late row */
     struct wr_batch_pool *pool;
@@ -69,6 +70,7 @@ struct wr_scan {
     /* ROWS whose decoder waits for something they need (a schema): not counted as read; nothing is polled before they are
      * decoded. */
     struct wr_poll held;
+    struct wr_poll rest; /* ROWS behind what was unpacked: not counted as read either; taken before the next poll */
     int64_t held_until_ns; /* when to ask the decoder again; INT64_MAX: nothing is held */
     uint32_t paused;       /* splits */
     int64_t spread_us; /* how far ahead the first split was at most, while memory has been short; 0: it is not */

@@ -190,7 +190,8 @@ void wr_side_rows_dead_letter(struct wr_side_rows *side, uint32_t sink,
     const uint32_t row = batch->rows;
     wr_assert(batch->columns_count == DL_COUNT_);
     if (value.data == NULL && origin->records != NULL) {
-        const struct wr_record *record = &origin->records->items[origin->record];
+        const struct wr_records *records = origin->records;
+        const struct wr_record *record = &(records->raw != NULL ? records->raw : records->items)[origin->record];
         value = (struct wr_slice){ record->data, record->bytes };
     }
     batch->rows = row + 1;
