@@ -145,9 +145,9 @@ Test(decode_protobuf, messages_that_mean_more)
     CHECK(&bed, "\x0a\x05\x08\x01\x10\xf4\x03\x12\0\x1a\0\x22\0\x2a\x02\x08\x05\x32\x0c\x0a\x0a\x0a\x01k\x12\x05\x1a\x03" "abc\x38\x05",
           "1970-01-01T00:00:01Z|00:00:00|0|null|1970-01-01T00:00:05Z|{\"k\":\"abc\"}|1970-01-01T00:00:00.005Z");
     /* Pieces of one message are merged; before 1970 the nanoseconds count forward. */
-    CHECK(&bed, "\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x0a\x05\x10\x80\xe8\xed\xa1\x01",
-          "1969-12-31T23:59:59.338390Z|NULL|NULL|NULL|NULL|NULL|1970-01-01T00:00:00Z");
-    FAULT(&bed, "\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x10\x01", "t", "out of range");
+    CHECK(&bed, "\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x0a\x06\x10\x80\xe8\xed\xa1\x01",
+          "1969-12-31T23:59:59.339440Z|NULL|NULL|NULL|NULL|NULL|1970-01-01T00:00:00Z");
+    FAULT(&bed, "\x0a\x0c\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x10\x01", "t", "out of range");
     FAULT(&bed, "\x0a\x02\x08", "t", "too early");
     FAULT(&bed, "\x1a\x06\x08\xff\xff\xff\xff\x7f", "w", "34359738367 is not a valid INTEGER");
     FAULT(&bed, "\x32\x03\x0a\x05\x0a", "s", "not well formed");
