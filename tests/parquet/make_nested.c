@@ -53,10 +53,11 @@ static void option(struct setup *s, const char *key, uint32_t value)
     }
 }
 
+static char *line;
+static size_t room;
+
 static json_t *read_line(void)
 {
-    static char *line;
-    static size_t room;
     const ssize_t bytes = getline(&line, &room, stdin);
     json_error_t why;
     if (bytes <= 0) {
@@ -197,5 +198,10 @@ int main(int argc, char **argv)
     }
     fclose(file);
     wr_batch_pool_destroy(pool);
+    for (uint32_t i = 0; i < schema.count; i++) {
+        free((char *)schema.fields[i].name);
+    }
+    free(schema.fields);
+    free(line);
     return 0;
 }
