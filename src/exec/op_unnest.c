@@ -20,7 +20,34 @@ struct unnest {
     struct wr_type type;  /* of the value */
     struct wr_batch *out; /* NULL: none is begun */
     uint32_t *from;       /* per row of out: the parent's row */
+    /* What elements fill: WR_NO_COLUMN, or the column of the whole element, of its number, of each field (a MAP's: key, value). */
+    uint32_t element;
+    uint32_t ordinality;
+    uint32_t fields[WR_NESTED_FIELDS_MAX];
+    uint32_t field_count; /* up to the last one that is read */
 };
+
+static void find_columns(struct unnest *u)
+{
+    const struct wr_plan_node *node = u->op->node;
+    u->element = WR_NO_COLUMN;
+    u->ordinality = WR_NO_COLUMN;
+    u->field_count = 0;
+    for (uint32_t c = 0; c < node->schema.count; c++) {
+        const uint32_t code = node->unnest.columns[c];
+        if (code == WR_UNNEST_ELEMENT) {
+            u->element = c;
+        } else if (code == WR_UNNEST_ORDINALITY) {
+            u->ordinality = c;
+        } else if (code >= WR_UNNEST_FIELD) {
+            const uint32_t field = code - WR_UNNEST_FIELD;
+            for (; u->field_count <= field; u->field_count++) {
+                u->fields[u->field_count] = WR_NO_COLUMN;
+            }
+            u->fields[field] = c;
+        }
+    }
+}
 
 wr_status wr_op_unnest_create(struct wr_exec *exec, struct wr_op *op, struct wr_error *err)
 {
@@ -111,8 +138,12 @@ static void finish(struct unnest *u)
     wr_exec_deliver(u->exec, u->op, out);
 }
 
-static void put(struct unnest *u, uint32_t column, uint32_t row, const void *value, bool null)
+static void put(struct unnest *u, uint32_t column, const void *value, bool null)
 {
+    if (column == WR_NO_COLUMN) {
+        return;
+    }
+    const uint32_t row = u->out->rows - 1;
     const struct wr_column *to = &u->out->columns[column];
     const uint32_t width = wr_type_width(to->type);
     memcpy((char *)to->values + (size_t)row * width, value, width);
@@ -121,60 +152,75 @@ static void put(struct unnest *u, uint32_t column, uint32_t row, const void *val
     }
 }
 
-/* One row more, made of the parent's row. value, null: element, or key and value of an entry; count 0: a row without elements. */
-static void add_row(struct unnest *u, uint32_t parent_row, const void *const *value,
-                    const bool *null, uint32_t count, int64_t ordinality)
+static void begin_row(struct unnest *u, uint32_t parent_row)
 {
-    static const char zero[16] __attribute__((aligned(16)));
     if (u->out == NULL) {
         begin(u);
     }
-    const uint32_t row = u->out->rows++;
-    u->from[row] = parent_row;
-    const struct wr_type element = wr_nested_of(u->type)->fields[0].type;
-    const bool entries = u->type.id == WR_TYPE_MAP;
-    char field[16] __attribute__((aligned(16)));
-    for (uint32_t c = 0; c < u->out->columns_count; c++) {
-        const uint32_t code = u->op->node->unnest.columns[c];
-        if (code < WR_UNNEST_FIELD) {
-            continue;
-        }
-        if (count == 0) {
-            put(u, c, row, zero, true);
-        } else if (code == WR_UNNEST_ORDINALITY) {
-            put(u, c, row, &ordinality, false);
-        } else if (entries || code == WR_UNNEST_ELEMENT) {
-            const uint32_t part = code == WR_UNNEST_ELEMENT ? 0 : code - WR_UNNEST_FIELD;
-            put(u, c, row, value[part], null[part]);
-        } else if (null[0]) {
-            put(u, c, row, zero, true);
-        } else {
-            const bool there = wr_nested_at(element, wr_view_slice(value[0]),
-                                            code - WR_UNNEST_FIELD, field);
-            put(u, c, row, field, !there);
-        }
-    }
+    u->from[u->out->rows++] = parent_row;
+}
+
+static void end_row(struct unnest *u)
+{
     if (u->out->rows == WR_BATCH_ROWS_MAX) {
         finish(u);
     }
 }
 
-/* The elements of one row; false: it has none. */
-static bool add_elements(struct unnest *u, uint32_t row, const struct wr_view *body)
+/* A row without elements, where those are wanted too. */
+static void add_nulls(struct unnest *u, uint32_t parent_row)
 {
-    const uint32_t parts = u->type.id == WR_TYPE_MAP ? 2 : 1;
-    char buffer[2][16] __attribute__((aligned(16)));
-    const void *const value[2] = { buffer[0], buffer[1] };
-    bool null[2] = { true, true };
+    static const char zero[16] __attribute__((aligned(16)));
+    begin_row(u, parent_row);
+    put(u, u->element, zero, true);
+    put(u, u->ordinality, zero, true);
+    for (uint32_t f = 0; f < u->field_count; f++) {
+        put(u, u->fields[f], zero, true);
+    }
+    end_row(u);
+}
+
+/* The fields of an element that is a STRUCT, in one walk. */
+static void put_fields(struct unnest *u, struct wr_type element, const void *value, bool null)
+{
     struct wr_nested_cursor cursor;
     struct wr_type type;
+    char field[16] __attribute__((aligned(16))) = { 0 };
+    if (!null) {
+        wr_nested_walk(&cursor, element, wr_view_slice(value));
+    }
+    for (uint32_t f = 0; f < u->field_count; f++) {
+        bool field_null = true;
+        if (!null) {
+            (void)wr_nested_next(&cursor, &type, field, &field_null);
+        }
+        put(u, u->fields[f], field, field_null);
+    }
+}
+
+/* The rows of one row's elements; false: it has none. */
+static bool add_elements(struct unnest *u, uint32_t row, const struct wr_view *body)
+{
+    const bool entries = u->type.id == WR_TYPE_MAP;
+    char value[16] __attribute__((aligned(16)));
+    struct wr_nested_cursor cursor;
+    struct wr_type type;
+    bool null;
     int64_t ordinality = 0;
     wr_nested_walk(&cursor, u->type, wr_view_slice(body));
-    while (wr_nested_next(&cursor, &type, buffer[0], &null[0])) {
-        if (parts == 2) {
-            (void)wr_nested_next(&cursor, &type, buffer[1], &null[1]);
+    while (wr_nested_next(&cursor, &type, value, &null)) {
+        begin_row(u, row);
+        ordinality++;
+        put(u, u->element, value, null);
+        put(u, u->ordinality, &ordinality, false);
+        if (entries) {
+            put(u, u->field_count > 0 ? u->fields[0] : WR_NO_COLUMN, value, null);
+            (void)wr_nested_next(&cursor, &type, value, &null);
+            put(u, u->field_count > 1 ? u->fields[1] : WR_NO_COLUMN, value, null);
+        } else if (u->field_count > 0) {
+            put_fields(u, type, value, null);
         }
-        add_row(u, row, value, null, parts, ++ordinality);
+        end_row(u);
     }
     return ordinality > 0;
 }
@@ -185,7 +231,14 @@ void wr_op_unnest_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *
     uint32_t empty[WR_BATCH_ROWS_MAX];
     uint32_t empty_count = 0;
     struct wr_column values;
-    struct unnest u = { exec, op, parent, op->node->unnest.value->type, NULL, NULL };
+    struct unnest u;
+    u.exec = exec;
+    u.op = op;
+    u.parent = parent;
+    u.type = op->node->unnest.value->type;
+    u.out = NULL;
+    u.from = NULL;
+    find_columns(&u);
     exec->faults.count = 0;
     wr_eval_run(op->evals[0], parent, exec->now.wall_us, &parent->arena, &exec->faults, &values);
     uint32_t count = wr_batch_live(parent);
@@ -199,7 +252,7 @@ void wr_op_unnest_push(struct wr_exec *exec, struct wr_op *op, struct wr_batch *
             continue;
         }
         if (op->node->unnest.outer) {
-            add_row(&u, rows[i], NULL, NULL, 0, 0);
+            add_nulls(&u, rows[i]);
         } else {
             empty[empty_count++] = rows[i];
         }
