@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "batch/text.h"
 #include "run/dead_letters.h"
 #include "run/ledger_view.h"
 #include "run/recovery.h"
@@ -53,8 +54,17 @@ struct letter_records {
     struct wr_replay_origin origin;
     struct wr_slice sinks; /* as the letters have it */
     int64_t *positions; /* in the split that they came from */
-    struct wr_slice *headers;
     struct wr_record items[];
+};
+
+/* A record's handle: its headers as the letter has them; in the arena of the letters. */
+struct letter_headers {
+    struct wr_slice json;
+    uint32_t count;
+    struct {
+        const char *name;
+        struct wr_slice value; /* as it came; a NUL stands behind it */
+    } items[];
 };
 
 struct wr_reader {
@@ -392,9 +402,22 @@ static void release_letters(struct wr_records *records)
     free(letters);
 }
 
+/* Of records nothing but the items, here and in header: it may be a copy. */
 static struct wr_slice headers_json(const struct wr_records *records, uint32_t index, void *buf)
 {
-    return ((const struct letter_records *)records)->headers[index];
+    const struct letter_headers *headers = records->items[index].handle;
+    return headers != NULL ? headers->json : (struct wr_slice){ 0 };
+}
+
+static struct wr_slice header(const struct wr_records *records, uint32_t index, const char *name)
+{
+    const struct letter_headers *headers = records->items[index].handle;
+    for (uint32_t i = 0; headers != NULL && i < headers->count; i++) {
+        if (strcmp(headers->items[i].name, name) == 0) {
+            return headers->items[i].value;
+        }
+    }
+    return (struct wr_slice){ 0 };
 }
 
 void wr_replay_origin_of(const struct wr_records *records, uint32_t index,
@@ -503,6 +526,45 @@ static const char *copy(struct wr_arena *arena, struct wr_slice text)
     return text.data != NULL ? wr_arena_strndup(arena, text.data, text.bytes) : NULL;
 }
 
+/* See batch/header_json.h. data NULL: it was null, or is nothing that a source writes. */
+static struct wr_slice header_value(struct wr_arena *arena, const json_t *json)
+{
+    const json_t *packed = json_object_get(json, "base64");
+    struct wr_slice value = { 0 };
+    if (json_is_string(json)) {
+        value = (struct wr_slice){ json_string_value(json), json_string_length(json) };
+        value.data = copy(arena, value);
+    } else if (json_is_string(packed)) {
+        const struct wr_slice text = { json_string_value(packed), json_string_length(packed) };
+        char *into = wr_arena_zalloc(arena, text.bytes / 4 * 3 + 4);
+        value.data = wr_text_parse_base64(text, into, &value.bytes) ? into : NULL;
+    }
+    return value;
+}
+
+static struct letter_headers *take_headers(struct wr_arena *arena, struct wr_slice text)
+{
+    json_t *json = text.data != NULL ? json_loadb(text.data, text.bytes, JSON_ALLOW_NUL, NULL) : NULL;
+    const char *name;
+    json_t *value;
+    if (text.data == NULL) {
+        return NULL;
+    }
+    struct letter_headers *made =
+        wr_arena_zalloc(arena, sizeof *made + json_object_size(json) * sizeof made->items[0]);
+    made->json = (struct wr_slice){ copy(arena, text), text.bytes };
+    json_object_foreach(json, name, value)
+    {
+        const struct wr_slice bytes = header_value(arena, value);
+        if (bytes.data != NULL) {
+            made->items[made->count].name = wr_arena_strdup(arena, name);
+            made->items[made->count++].value = bytes;
+        }
+    }
+    json_decref(json);
+    return made;
+}
+
 static void take_record(struct wr_reader *r, struct letter_records *into)
 {
     const struct wr_letter *letter = &r->letter;
@@ -512,9 +574,9 @@ static void take_record(struct wr_reader *r, struct letter_records *into)
                                           .key = copy(&into->arena, letter->key),
                                           .key_bytes = (uint32_t)letter->key.bytes,
                                           .position = letter->position,
-                                          .timestamp_us = letter->timestamp_us };
+                                          .timestamp_us = letter->timestamp_us,
+                                          .handle = take_headers(&into->arena, letter->headers) };
     into->positions[at] = letter->origin_position;
-    into->headers[at] = (struct wr_slice){ copy(&into->arena, letter->headers), letter->headers.bytes };
     into->base.payload_bytes += letter->value.bytes;
     r->skipped_to = letter->next_position;
     r->have_letter = false;
@@ -532,9 +594,9 @@ static struct letter_records *begin_records(struct wr_reader *r)
     into->base.split = r->turn;
     into->base.release = release_letters;
     into->base.headers_json = headers_json;
+    into->base.header = header;
     into->base.key_is_topic = s->replay->originals[s->index]->key_is_topic;
     into->positions = WR_ARENA_ARRAY(&into->arena, int64_t, rows);
-    into->headers = WR_ARENA_ARRAY(&into->arena, struct wr_slice, rows);
     into->origin.split = copy(&into->arena, r->letter.split);
     into->sinks = (struct wr_slice){ copy(&into->arena, r->letter.sinks), r->letter.sinks.bytes };
     if (into->sinks.data != NULL) {

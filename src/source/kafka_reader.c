@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "batch/header_json.h"
 #include "batch/text.h"
 #include <errno.h>
 #include <poll.h>
@@ -177,7 +178,7 @@ static struct wr_slice headers_json(const struct wr_records *base, uint32_t inde
         if (value == NULL) {
             wr_buf_text(buf, "null");
         } else {
-            wr_text_json_string(buf, value, bytes);
+            wr_header_json_put(buf, value, bytes);
         }
     }
     wr_buf_byte(buf, '}');
