@@ -116,7 +116,6 @@ static wr_status take_event(struct wr_kinesis_fetcher *f, struct wr_kinesis_shar
         wr_kinesis_block_release(block);
         return WR_FAIL;
     }
-    fetch->closed = answer.children.data != NULL;
     wr_kinesis_fetch_works(f, shard);
     wr_kinesis_deliver(f, shard, block, &answer);
     return fetch->closed || fetch->ended ? WR_END : WR_OK;

@@ -157,6 +157,12 @@ static bool is_at_end(const struct wr_source *s, const struct wr_kinesis_answer 
            ((answer->behind_ms == 0 && answer->came == 0) || answer->last_arrival_ms > s->opened_ms);
 }
 
+/* A shard that was closed when it was listed, and has no more: not all servers say so by themselves. */
+static bool is_closed_end(const struct wr_kinesis_shard *shard, const struct wr_kinesis_answer *answer)
+{
+    return shard->closed && answer->behind_ms == 0 && answer->came == 0;
+}
+
 /* Where to go on when the iterator is lost. */
 static void move_on(struct wr_kinesis_fetch *fetch, const struct wr_kinesis_answer *answer)
 {
@@ -176,7 +182,8 @@ void wr_kinesis_deliver(struct wr_kinesis_fetcher *f, struct wr_kinesis_shard *s
     struct wr_source *s = f->source;
     struct wr_kinesis_fetch *fetch = &shard->fetch;
     move_on(fetch, answer);
-    fetch->ended = is_at_end(s, answer) && answer->children.data == NULL;
+    fetch->closed = fetch->closed || answer->children.data != NULL || is_closed_end(shard, answer);
+    fetch->ended = is_at_end(s, answer) && !fetch->closed;
     if (answer->children.data != NULL) {
         fetch->children.bytes = 0;
         wr_buf_append(&fetch->children, answer->children.data, answer->children.bytes);
@@ -194,7 +201,7 @@ void wr_kinesis_deliver(struct wr_kinesis_fetcher *f, struct wr_kinesis_shard *s
     } else {
         wr_kinesis_block_release(block);
     }
-    if (answer->behind_ms == 0 && answer->came == 0 && !fetch->ended &&
+    if (answer->behind_ms == 0 && answer->came == 0 && !fetch->ended && !fetch->closed &&
         (!fetch->told_caught_up || fetch->told_unreachable)) {
         fetch->told_caught_up = true;
         fetch->told_unreachable = false;
@@ -261,7 +268,7 @@ static void read_answer(struct wr_kinesis_fetcher *f, struct wr_kinesis_shard *s
         return;
     }
     wr_kinesis_fetch_works(f, shard);
-    const bool closed = answer.next_iterator.data == NULL;
+    fetch->closed = answer.next_iterator.data == NULL;
     const bool waits = answer.behind_ms > 0 || answer.came > 0;
     const int64_t interval_ns = f->source->poll_interval_ns;
     fetch->iterator.bytes = 0;
@@ -269,8 +276,7 @@ static void read_answer(struct wr_kinesis_fetcher *f, struct wr_kinesis_shard *s
     wr_kinesis_deliver(f, shard, block, &answer);
     fetch->not_before_ns = fetch->asked_ns + (waits ? GET_INTERVAL_NS : interval_ns);
     fetch->step = WR_KINESIS_NEEDS_RECORDS;
-    if (closed || fetch->ended) {
-        fetch->ended = !closed;
+    if (fetch->closed || fetch->ended) {
         fetch->step = WR_KINESIS_NEEDS_CHILDREN;
         fetch->not_before_ns = 0;
     }

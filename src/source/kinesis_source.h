@@ -81,8 +81,8 @@ struct wr_kinesis_fetch {
     uint32_t child_asks;
     bool told_caught_up;
     bool told_unreachable;
-    bool ended;  /* bounded: its end was reached inside the stream */
-    bool closed; /* the stream's last event was the shard's last */
+    bool ended;  /* bounded: the end that the shard had was reached */
+    bool closed; /* the shard's own end was reached */
     bool stalled; /* the stream waits for memory */
     uint64_t record_bytes; /* mean, for Limit */
     struct wr_event_reader events;
