@@ -13,8 +13,10 @@
  *   BYTEA              a string of base64 or \x hex
  *   STRUCT             an object: fields by name (exactly), missing ones NULL, others ignored
  *   ARRAY              an array; MAP: an object, of equal keys the last one
- * Everything else is a fault that names the column, in nested values with the path (`items[3].price`, from 0). Keys that no column asks for are checked to be
- * JSON and skipped. A record must be one object with nothing but white space around it.
+ * Everything else is a fault that names the column, in nested values with the path (`items[3].price`, from 0). Keys
+ * that no column asks for are checked to be JSON and skipped. A record must be one object with nothing but white space around it.
+ * With a schema (json_checks.h) records that do not comply with it are faults too, and what stands before them in Confluent's framing is
+ * taken off.
  */
 #ifndef WR_DECODE_JSON_H
 #define WR_DECODE_JSON_H
