@@ -25,7 +25,7 @@ TOOLS = pathlib.Path(os.environ.get("WEIR_TOOLS") or ROOT / "build" / "test-tool
 PYTHON = TOOLS / "venv" / "bin" / "python"
 IN_CI = os.environ.get("CI") == "true"
 
-SERVICES = ["python", "kafka", "s3", "s3-versitygw", "azurite", "gcs", "registry", "toxiproxy", "promtool", "mosquitto", "kinesis"]
+SERVICES = ["python", "kafka", "s3", "s3-versitygw", "azurite", "gcs", "registry", "toxiproxy", "promtool", "mosquitto", "kinesis", "pubsub-pstest"]
 SHOWN_LINES = 150  # of a failing suite's output; the log has it all
 SUMMARY_LINES = 40  # of what failed, at the failure and once more at the very end
 

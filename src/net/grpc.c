@@ -4,11 +4,13 @@
  * and wr_grpc_send asks for it to be continued. libcurl is not to be continued from inside its callbacks, so wishes are noted
  * and carried out at the start of a turn.
  * The trap of half-closed streams: when the server ends a stream while our side is paused, libcurl (7.88) never says that the
- * transfer is over. So the trailers' grpc-status ends our side too.
+ * transfer is over. So the trailers' grpc-status ends our side too. A stream that the server ends before any message (its headers are
+ * the trailers) is worse: libcurl reads them, tells nobody, and only stops to watch the socket. That is looked for every LOOK_NS.
  */
 #include "net/grpc.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/heap.h"
 
 #include <curl/curl.h>
@@ -17,10 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 
 #define FRAME_HEAD 5u
 #define HEADER_BYTES_MAX (64u << 10)
 #define KEPT_CONNECTIONS 32L
+#define LOOK_NS (250 * WR_NS_PER_MS)
 
 struct grpc_state {
     struct wr_grpc_call *call;
@@ -36,6 +40,8 @@ struct grpc_state {
     bool recv_paused; /* so it is */
     bool go_on;       /* libcurl is to look again */
     bool over;        /* outcome is known, done() is due */
+    int sockets[8];   /* of a stream: that it may have; see find_ended */
+    uint32_t socket_count;
     /* What comes. */
     uint8_t head[FRAME_HEAD];
     uint32_t head_bytes;
@@ -58,6 +64,7 @@ struct wr_grpc_channel {
     long connect_timeout_ms;
     struct wr_token_source *tokens;
     struct grpc_state *states;
+    int64_t looked_ns; /* for streams that have ended */
 };
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -358,6 +365,16 @@ static size_t give_body(char *into, size_t size, size_t count, void *ctx)
     return some;
 }
 
+/* libcurl tells a transfer's socket only when it is over. Several: addresses are tried side by side. */
+static int note_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    struct grpc_state *state = ctx;
+    if (fd >= 0 && state->socket_count < sizeof state->sockets / sizeof *state->sockets) {
+        state->sockets[state->socket_count++] = fd;
+    }
+    return CURL_SOCKOPT_OK;
+}
+
 /* ---- calls ---- */
 
 static void append_frame(struct wr_buf *out, const void *message, size_t bytes)
@@ -440,6 +457,9 @@ static void set_handle(struct grpc_state *state, bool stream)
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, state->headers);
     (void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
     if (stream) {
+        (void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, note_socket);
+        (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, state);
         (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
         (void)curl_easy_setopt(easy, CURLOPT_READDATA, state);
     } else {
@@ -599,6 +619,41 @@ static void carry_out_wishes(struct wr_grpc_channel *channel)
     }
 }
 
+/* A number beyond the set's is not known to be unwatched: what is sent next ends such a stream. */
+static bool is_watched(const struct grpc_state *state, const fd_set *readable)
+{
+    for (uint32_t i = 0; i < state->socket_count; i++) {
+        if (state->sockets[i] >= FD_SETSIZE || FD_ISSET(state->sockets[i], readable)) {
+            return true;
+        }
+    }
+    return state->socket_count == 0;
+}
+
+/* The second half of the trap: a paused stream whose socket is not watched for reading has been ended by the server. */
+static void find_ended(struct wr_grpc_channel *channel)
+{
+    const int64_t now_ns = wr_clock_now().mono_ns;
+    fd_set readable, writable, failed;
+    int most = -1;
+    if (now_ns - channel->looked_ns < LOOK_NS) {
+        return;
+    }
+    channel->looked_ns = now_ns;
+    FD_ZERO(&readable);
+    FD_ZERO(&writable);
+    FD_ZERO(&failed);
+    if (curl_multi_fdset(channel->multi, &readable, &writable, &failed, &most) != CURLM_OK) {
+        return;
+    }
+    for (struct grpc_state *state = channel->states; state != NULL; state = state->next) {
+        if (state->send_paused && !state->recv_paused && !state->half_closed && !is_watched(state, &readable)) {
+            state->half_closed = true;
+            state->go_on = true;
+        }
+    }
+}
+
 static void gather_outcomes(struct wr_grpc_channel *channel)
 {
     int left;
@@ -644,6 +699,7 @@ void wr_grpc_turn(struct wr_grpc_channel *channel, int wait_ms)
     if (wait_ms > 0 && !is_work(channel)) {
         (void)curl_multi_poll(channel->multi, NULL, 0, wait_ms, NULL);
     }
+    find_ended(channel);
     carry_out_wishes(channel);
     (void)curl_multi_perform(channel->multi, &running);
     carry_out_wishes(channel); /* trailers have come: (the trap) */

@@ -11,6 +11,7 @@ extern const struct wr_sink_ops wr_sink_file;
 extern const struct wr_sink_ops wr_sink_kafka;
 extern const struct wr_sink_ops wr_sink_kinesis;
 extern const struct wr_sink_ops wr_sink_parquet;
+extern const struct wr_sink_ops wr_sink_pubsub;
 extern const struct wr_sink_ops wr_sink_stdout;
 
 #endif

@@ -140,6 +140,8 @@ static void stream_done(struct wr_grpc_call *call)
         wr_retry_reset(&stream->retry); /* streams are ended by the service sooner or later */
     }
     begin_later(stream, now);
+    /* What is wrong does not always reach us through a stream (grpc.c); a unary call tells. */
+    s->doubtful = s->doubtful || stream->retry.attempt >= TROUBLE_ATTEMPTS;
     if (stream->retry.attempt == TROUBLE_ATTEMPTS && !s->told_trouble) {
         s->told_trouble = true;
         wr_log_warn("pubsub", "subscription %s: %s: %s (%s); trying again until it works", s->subscription, s->service.url,
@@ -453,6 +455,10 @@ static void probe(struct wr_source *s, int64_t now)
 
 static void watch_silence(struct wr_source *s, int64_t now, bool queued)
 {
+    if (s->doubtful && !s->probing) {
+        s->doubtful = false;
+        look(s, now);
+    }
     if (queued || s->probing || s->reach == WR_PUBSUB_EMPTY) {
         return;
     }

@@ -100,6 +100,7 @@ struct wr_source {
     uint32_t empty_looks; /* bounded: pulls in a row that brought nothing */
     uint32_t acks_out;
     bool probing;
+    bool doubtful; /* streams fail again and again: ask by a pull */
     bool ordering;
     bool told_trouble;
     struct { int64_t at_ns, first; } floors[8]; /* where `held` began, every eighth of remember_ns */

@@ -759,6 +759,87 @@ class Mosquitto(Service):
         return [str(own) if own.exists() else "mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), *arguments]
 
 
+class Pstest(Service):
+    """Pub/Sub, by the fake of Google's Go client."""
+
+    script = "pubsub-pstest"
+    needs = ("bin/pstest",)
+    project = "weir"
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def ready(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2):
+            return True
+
+    def env(self):
+        """The variables that point weir, as any Google client, at this server."""
+        return {"PUBSUB_EMULATOR_HOST": self.address, "GOOGLE_CLOUD_PROJECT": self.project}
+
+    def _clients(self):
+        """The generated clients: one request a call."""
+        os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # its handlers crash a process that starts others while calls are under way
+        import grpc
+        from google.pubsub_v1.services.publisher import PublisherClient
+        from google.pubsub_v1.services.publisher.transports.grpc import PublisherGrpcTransport
+        from google.pubsub_v1.services.subscriber import SubscriberClient
+        from google.pubsub_v1.services.subscriber.transports.grpc import SubscriberGrpcTransport
+
+        options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
+        channel = grpc.insecure_channel(self.address, options=options)
+        return (PublisherClient(transport=PublisherGrpcTransport(channel=channel)),
+                SubscriberClient(transport=SubscriberGrpcTransport(channel=channel)))
+
+    def create(self, name, exactly_once=False, ordering=False):
+        """A topic and a subscription of that name."""
+        publisher, subscriber = self._clients()
+        topic = f"projects/{self.project}/topics/{name}"
+        publisher.create_topic(request={"name": topic})
+        subscriber.create_subscription(request={
+            "name": f"projects/{self.project}/subscriptions/{name}", "topic": topic, "enable_message_ordering": ordering,
+            "enable_exactly_once_delivery": exactly_once})
+        return name
+
+    def publish(self, name, values, keys=None, attributes=None):
+        publisher, _ = self._clients()
+        topic = f"projects/{self.project}/topics/{name}"
+        for first in range(0, len(values), 1000):
+            messages = [{"data": value, "attributes": attributes or {}, "ordering_key": keys[first + i] if keys else ""}
+                        for i, value in enumerate(values[first:first + 1000])]
+            publisher.publish(request={"topic": topic, "messages": messages})
+
+    def receive(self, name, count, seconds=30):
+        """count messages of the subscription, acknowledged, as (data, attributes, ordering key)."""
+        _, subscriber = self._clients()
+        subscription, got = f"projects/{self.project}/subscriptions/{name}", []
+        deadline = time.monotonic() + seconds
+        while len(got) < count:
+            assert time.monotonic() < deadline, f"{len(got)} of {count} messages after {seconds} s"
+            answer = subscriber.pull(request={"subscription": subscription, "max_messages": 1000, "return_immediately": True})
+            got += [(m.message.data, dict(m.message.attributes), m.message.ordering_key) for m in answer.received_messages]
+            if answer.received_messages:
+                subscriber.acknowledge(request={"subscription": subscription, "ack_ids": [m.ack_id for m in answer.received_messages]})
+        return got
+
+
+class PubsubEmulator(Pstest):
+    """Google's emulator, of a Debian package that no registry has: is_here() says whether this machine does."""
+
+    script = "pubsub"
+    needs = ("which:java",)
+
+    @staticmethod
+    def is_here():
+        return bool(os.environ.get("PUBSUB_EMULATOR_JAR")) or (
+            shutil.which("java") is not None and shutil.which("dpkg") is not None and
+            subprocess.run(["dpkg", "-L", "google-cloud-cli-pubsub-emulator"], capture_output=True, check=False).returncode == 0)
+
+    def ready(self):
+        return http_status(f"http://{self.address}/", 2) == 200
+
+
 class Toxiproxy(Service):
     """A TCP proxy that misbehaves on demand: add_proxy(), then toxic(), enable()."""
 
