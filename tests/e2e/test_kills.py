@@ -19,11 +19,9 @@ from window_oracle import check_ledger, to_us
 
 RATE = 50_000
 KILLS = 100 if FULL else 10
-RECOVERS_SECONDS = 10  # after a service is back
-# Connections that swallow what is on its way: librdkafka notices by time-outs of 6 s, and a transaction is several requests one
-# after the other. Seen: 4 to 10 s mostly, 20 to 32 s in one of three (with time-outs of 10 s).
-HALF_OPEN_BROKER = {"the broker's answers are lost", "what is sent to the broker is lost"}
-HALF_OPEN_BROKER_SECONDS = 40
+# After a service is back. Connections to the broker that swallow what is on its way: librdkafka notices by time-outs of 6 s; seen
+# in 16 of 16: 3.9 to 5.8 s.
+RECOVERS_SECONDS = 10
 
 
 class Scene:
@@ -283,8 +281,7 @@ def test_it_recovers_by_itself_from_whatever_broker_and_store_do(shaky):
                 print(f"{took[name]:5.1f} s after: {name}", flush=True)
             check_signals_are_heard(shaky, weir)
             assert weir.terminate(90) == 0
-        slow = {name: seconds for name, seconds in took.items()
-                if seconds > (HALF_OPEN_BROKER_SECONDS if name in HALF_OPEN_BROKER else RECOVERS_SECONDS)}
+        slow = {name: seconds for name, seconds in took.items() if seconds > RECOVERS_SECONDS}
         assert not slow, slow
         finish(shaky, feed)
 

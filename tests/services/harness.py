@@ -227,7 +227,7 @@ class Kafka(Service):
     """An Apache Kafka 4.1 broker. Kafka(secure=True) also listens with SASL and TLS (and, with KAFKA_JWKS_URL, takes tokens)."""
 
     script = "kafka"
-    ports = 6
+    ports = 7
     needs = ("which:java", "kafka/lib")
 
     def __init__(self, secure=False, **environment):
@@ -753,10 +753,19 @@ class Mosquitto(Service):
         """Sends the file's content as one message."""
         subprocess.run(self.publisher(topic, "-f", str(path)), check=True, timeout=seconds)
 
+    def open_session(self, client, topic):
+        """Subscribes once, so that the broker keeps for that client what is published while it is away."""
+        subprocess.run([self._program("mosquitto_sub"), "-p", str(self.port), "-V", "5", "-i", client, "-t", topic, "-q", "1",
+                        "-c", "-x", "86400", "-E"], check=True, timeout=RUN_SECONDS)
+
+    @staticmethod
+    def _program(name):
+        own = TOOLS / "mosquitto" / "bin" / name
+        return str(own) if own.exists() else name
+
     def publisher(self, topic, *arguments, qos=1):
         """The command of a client that publishes."""
-        own = TOOLS / "mosquitto" / "bin" / "mosquitto_pub"
-        return [str(own) if own.exists() else "mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), *arguments]
+        return [self._program("mosquitto_pub"), "-p", str(self.port), "-t", topic, "-q", str(qos), *arguments]
 
 
 class Pstest(Service):
