@@ -145,6 +145,16 @@ static void time_text(const struct wr_plan_source *source, struct wr_buf *into)
     wr_buf_byte(into, '\n');
 }
 
+/* Of queues that deliver again what was not acknowledged. */
+static void again_text(const struct wr_plan_source *source, struct wr_buf *into)
+{
+    if (source->counts_arrivals && source->dedup_column == WR_NO_COLUMN) {
+        wr_buf_text(into, "  after a crash: rows committed just before it may come twice, without deduplicate_by\n");
+    } else if (source->counts_arrivals) {
+        wr_buf_printf(into, "  after a crash: what comes twice is removed by %s\n", source->scan.fields[source->dedup_column].name);
+    }
+}
+
 static void source_text(const struct wr_plan *plan, const struct wr_plan_source *source,
                         struct wr_buf *into)
 {
@@ -155,6 +165,7 @@ static void source_text(const struct wr_plan *plan, const struct wr_plan_source 
     }
     columns_text(source, into);
     time_text(source, into);
+    again_text(source, into);
     wr_buf_text(into, "  bad records: ");
     if (source->on_error == WR_ON_ERROR_SINK) {
         wr_buf_printf(into, "to sink %s", plan->sinks[source->error_sink].name);

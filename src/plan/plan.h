@@ -55,6 +55,7 @@ struct wr_plan_source {
     int64_t dedup_within_us;        /* how long, in event time, a value is remembered */
     /* dedup_column is _message_id: which copies may still come is the source's to say (source.h, redelivers_from); no event time is needed. */
     bool dedup_message_id;
+    bool counts_arrivals; /* what a crash makes come again is not recognised by its position (source.h) */
     const struct wr_expr *const *computed; /* per scan column: NULL, or a computed column over scan (col AS expr) */
     uint32_t scan_node;
     uint32_t at; /* byte offset of the statement in the SQL text */

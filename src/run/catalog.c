@@ -62,8 +62,11 @@ static wr_status check_sources(const struct wr_plan *plan, struct wr_error *err)
     for (uint32_t s = 0; s < plan->source_count; s++) {
         for (uint32_t i = 0; wr_sources[i] != NULL; i++) {
             uint32_t at = plan->sources[s].at;
-            if (strcmp(wr_sources[i]->name, plan->sources[s].connector) == 0 &&
-                wr_sources[i]->check != NULL &&
+            if (strcmp(wr_sources[i]->name, plan->sources[s].connector) != 0) {
+                continue;
+            }
+            plan->sources[s].counts_arrivals = wr_sources[i]->counts_arrivals;
+            if (wr_sources[i]->check != NULL &&
                 wr_sources[i]->check(&plan->sources[s], &at, err) == WR_FAIL) {
                 wr_sql_error_at(plan, at, err);
                 return WR_FAIL;

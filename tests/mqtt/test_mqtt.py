@@ -275,6 +275,7 @@ def test_a_wrong_password_is_told_and_never_shown(broker, tmp_path, unique):
         assert "planted-secret" not in result.stderr + result.stdout
         plan = run_weir("explain", pipeline.sql, env={"MQTT_PASSWORD": "planted-secret"}, code=0)
         assert "planted-secret" not in plan.stdout + plan.stderr
+        assert "may come twice, without deduplicate_by" in plan.stdout
         pipeline.run("--bounded", env={"MQTT_PASSWORD": broker.password})
     nobody = Pipeline(tmp_path / "nobody", f"mqtt://127.0.0.1:{socket_nobody_listens_at()}", topic)
     assert "cannot connect to the broker" in nobody.run("--bounded", code=1).stderr
