@@ -1,6 +1,7 @@
 /* Any bytes as a Parquet file: all its leaves are read, and it is merged with itself. What a merge made of a file that
  * can be merged can be opened again. */
 #include "base/assert.h"
+#include "batch/nested.h"
 #include "encode/parquet_merge.h"
 #include "encode/parquet_read.h"
 
@@ -48,6 +49,17 @@ static wr_status into_buf(void *ctx, const void *data, size_t bytes, struct wr_e
     return WR_OK;
 }
 
+/* o STRUCT<a BIGINT, t TEXT[]>, m MAP<TEXT, BIGINT> */
+static void add_nested(struct wr_field *o, struct wr_field *m)
+{
+    const struct wr_type text = wr_type_of(WR_TYPE_TEXT);
+    struct wr_type texts;
+    wr_assert(wr_nested_array(text, &texts, NULL) == WR_OK);
+    const struct wr_nested_field inner[] = { { "a", wr_type_of(WR_TYPE_INT64) }, { "t", texts } };
+    wr_assert(wr_nested_struct(inner, 2, &o->type, NULL) == WR_OK);
+    wr_assert(wr_nested_map(text, wr_type_of(WR_TYPE_INT64), &m->type, NULL) == WR_OK);
+}
+
 static void merge(struct wr_slice file)
 {
     static struct wr_field fields[] = {
@@ -56,7 +68,10 @@ static void merge(struct wr_slice file)
         { .name = "f", .type = { .id = WR_TYPE_FLOAT64 } },
         { .name = "n", .type = { .id = WR_TYPE_DECIMAL, .precision = 30, .scale = 2 } },
         { .name = "ts", .type = { .id = WR_TYPE_TIMESTAMP } },
+        { .name = "o" },
+        { .name = "m" },
     };
+    add_nested(&fields[5], &fields[6]);
     const struct wr_schema schema = { fields, sizeof fields / sizeof *fields };
     struct wr_buf out = { 0 };
     struct wr_error err;
