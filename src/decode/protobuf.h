@@ -21,6 +21,10 @@
  *   message, repeated, map      STRUCT, ARRAY, MAP; or JSON and TEXT: as JSON text
  *   Struct, Value, ListValue    JSON
  *
+ * Limits: records of 64 MiB, 4,194,304 values of one record in lists and messages, nested values of 64 MiB, STRUCTs as nested.h has
+ * them, JSON 64 messages deep, a .proto text of 4 MiB with 256 imports and names of 512 bytes, a descriptor set of 16 MiB. What
+ * is beyond them is a fault or refused at the start; nothing is allocated for a size before its bytes are there.
+ *
  * A schema id that is not known is fetched by the registry's client while the records wait (needs); what the registry
  * does not have, or a schema whose messages cannot become rows, makes each of its records a fault with the reason.
  */

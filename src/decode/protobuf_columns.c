@@ -88,9 +88,12 @@ static wr_status load_imports(struct wr_protobuf_schema *schema, const struct wr
         wr_status status = read_import(main_path, name, &text, err);
         if (status == WR_OK) {
             status = wr_protobuf_add_text(schema, name, slice_of(&text), err);
+            if (status == WR_FAIL) {
+                wr_error_prefix(err, "%.200s", name);
+            }
         }
         wr_buf_deinit(&text);
-        WR_TRY_IN(status, err, "%.200s", name);
+        WR_TRY(status);
         WR_TRY(load_imports(schema, schema->files, main_path, loaded, err));
     }
     return WR_OK;

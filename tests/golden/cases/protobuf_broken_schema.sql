@@ -1,0 +1,3 @@
+CREATE SOURCE orders WITH (
+  connector = 'kafka', brokers = '127.0.0.1:9092', topic = 'orders', format = 'protobuf', schema = 'broken.proto');
+CREATE SINK out WITH (connector = 'stdout') AS SELECT * FROM orders;
