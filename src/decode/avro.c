@@ -106,29 +106,38 @@ static void read_glue(struct frame *frame)
     frame->payload.bytes -= 18;
 }
 
-static struct frame frame_of(struct avro_decoder *d, const struct wr_records *records,
-                             uint32_t row)
+/* All but plain records and Confluent's; apart, so that those stay in registers. */
+__attribute__((noinline)) static void unframe(struct avro_decoder *d, const struct wr_records *records,
+                                              uint32_t row, struct frame *frame)
+{
+    if (d->framing == FRAMING_HEADERS && records->header != NULL) {
+        struct wr_slice header = records->header(records, row, WR_REGISTRY_HEADER);
+        if (header.data != NULL && wr_registry_read_key(&header, &frame->key)) {
+            return;
+        }
+    }
+    if (d->framing == FRAMING_CONTAINER && records->header != NULL) {
+        read_container(d, records, row, frame);
+    } else if (d->framing == FRAMING_CONTAINER) {
+        frame->problem = "the record comes from no Avro container file";
+    } else if (d->framing == FRAMING_GLUE) {
+        read_glue(frame);
+    } else if (!wr_registry_read_key(&frame->payload, &frame->key)) {
+        frame->problem = "the record does not begin with a schema id (00) or GUID (01)";
+    }
+}
+
+static inline struct frame frame_of(struct avro_decoder *d, const struct wr_records *records,
+                                    uint32_t row)
 {
     const struct wr_record *record = &records->items[row];
     struct frame frame = { .payload = { record->data, record->bytes } };
     if (record->data == NULL || record->bytes > WR_RECORD_BYTES_MAX) {
         frame.problem = record->data == NULL ? "empty record" : "record is larger than 64 MiB";
-        return frame;
-    }
-    if (d->framing == FRAMING_HEADERS && records->header != NULL) {
-        struct wr_slice header = records->header(records, row, WR_REGISTRY_HEADER);
-        if (header.data != NULL && wr_registry_read_key(&header, &frame.key)) {
-            return frame;
-        }
-    }
-    if (d->framing == FRAMING_CONTAINER && records->header != NULL) {
-        read_container(d, records, row, &frame);
-    } else if (d->framing == FRAMING_CONTAINER) {
-        frame.problem = "the record comes from no Avro container file";
-    } else if (d->framing == FRAMING_GLUE) {
-        read_glue(&frame);
-    } else if (d->framing != FRAMING_NONE && !wr_registry_read_key(&frame.payload, &frame.key)) {
-        frame.problem = "the record does not begin with a schema id (00) or GUID (01)";
+    } else if (d->framing != FRAMING_NONE &&
+               (d->framing != FRAMING_CONFLUENT ||
+                !wr_registry_read_key(&frame.payload, &frame.key))) {
+        unframe(d, records, row, &frame);
     }
     return frame;
 }
@@ -212,23 +221,28 @@ static struct known *learn(struct avro_decoder *d, const struct wr_registry_key 
     return known;
 }
 
-/* WR_OK: *known is what is to be used; WR_AGAIN: on its way; WR_FAIL: err says why not. */
-static wr_status look_up(struct avro_decoder *d, const struct wr_registry_key *key,
-                         struct known **known, struct wr_error *err)
+/* One that was not met before. */
+__attribute__((noinline)) static wr_status look_further(struct avro_decoder *d,
+                                                        const struct wr_registry_key *key,
+                                                        struct known **known, struct wr_error *err)
 {
     const struct wr_registry_schema *answer = NULL;
-    *known = d->has_file ? &d->file : find_known(d, key);
-    if (*known != NULL) {
-        return WR_OK;
-    }
+    const struct wr_registry_schema own = { "AVRO", &d->schema_text, 1 };
     if (d->framing == FRAMING_CONTAINER) {
-        const struct wr_registry_schema own = { "AVRO", &d->schema_text, 1 };
-        *known = learn(d, key, &own);
-        return WR_OK;
+        answer = &own;
+    } else {
+        WR_TRY(wr_registry_find(d->registry, key, &answer, err));
     }
-    WR_TRY(wr_registry_find(d->registry, key, &answer, err));
     *known = learn(d, key, answer);
     return WR_OK;
+}
+
+/* WR_OK: *known is what is to be used; WR_AGAIN: on its way; WR_FAIL: err says why not. */
+static inline wr_status look_up(struct avro_decoder *d, const struct wr_registry_key *key,
+                                struct known **known, struct wr_error *err)
+{
+    *known = d->has_file ? &d->file : find_known(d, key);
+    return *known != NULL ? WR_OK : look_further(d, key, known, err);
 }
 
 /* ---- making one ---- */
