@@ -139,11 +139,14 @@ def test_large_and_odd_messages(request, tmp_path, unique):
 
 @pytest.mark.parametrize("server", ["fake", *[name for name in REAL if name == "emulator"]], indirect=True)
 def test_killed_at_random_moments_all_comes_exactly_once(server, tmp_path, unique):
-    count, seed = 6000, random.randrange(1 << 30)
+    """The emulator goes on leasing messages to the streams of processes that are gone, until those run out: fewer kills there,
+    and many streams at the end."""
+    is_fake, seed = isinstance(server, FakePubsub), random.randrange(1 << 30)
+    count, kills = (6000, 5) if is_fake else (2000, 2)
     print("seed", seed)
     moments = random.Random(seed)
     name = server.create(unique("kills"))
-    scene = Scene(tmp_path, server, name, source=", ack_deadline = '10s', streams = 4")
+    scene = Scene(tmp_path, server, name, source=", ack_deadline = '10s', streams = 1")
 
     def publish():
         for first in range(0, count, 100):
@@ -153,7 +156,7 @@ def test_killed_at_random_moments_all_comes_exactly_once(server, tmp_path, uniqu
     publisher = threading.Thread(target=publish)
     publisher.start()
     moved = 0
-    for _ in range(5):
+    for _ in range(kills):
         before = len(scene.rows())
         with scene.weir() as weir:
             time.sleep(moments.uniform(0.3, 1.2))
@@ -161,8 +164,9 @@ def test_killed_at_random_moments_all_comes_exactly_once(server, tmp_path, uniqu
             weir.kill()
         moved += len(scene.rows()) > before
     publisher.join()
+    scene.sql.write_text(scene.sql.read_text().replace("streams = 1", "streams = 16"))
     with scene.weir() as weir:
-        scene.wait_for_rows(weir, count, 60)
+        scene.wait_for_rows(weir, count, 120)
         time.sleep(0.5)
         assert weir.terminate() == 0
     assert sorted(scene.ids()) == once(count)
