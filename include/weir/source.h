@@ -139,6 +139,9 @@ struct wr_source_ops {
     int64_t (*redelivers_from)(struct wr_source *source);
     /* Records behind the source's end, all splits; -1 unknown. May be NULL. @thread control */
     int64_t (*lag)(struct wr_source *source);
+    /* Milliseconds behind the source's end, the worst split; -1 unknown. For services that tell times, not counts. May be NULL.
+     * @thread control */
+    int64_t (*lag_ms)(struct wr_source *source);
     void (*close)(struct wr_source *source); /* all readers are closed; NULL is fine; @thread control */
 };
 

@@ -99,6 +99,10 @@ static void gauges(struct wr_buf *out, const struct wr_pipeline *p)
         header(out, "weir_source_lag_records", "gauge", "Records behind the sources' ends.");
         wr_buf_printf(out, "weir_source_lag_records %" PRId64 "\n", t.lag);
     }
+    if (t.lag_ms >= 0) {
+        header(out, "weir_source_lag_seconds", "gauge", "How far behind the sources' ends, of sources that tell it as a time.");
+        wr_buf_printf(out, "weir_source_lag_seconds %.3f\n", (double)t.lag_ms / 1e3);
+    }
     if (t.watermark_us != WR_TIME_MIN) {
         header(out, "weir_watermark_seconds", "gauge", "Emitted watermark, seconds since 1970.");
         wr_buf_printf(out, "weir_watermark_seconds %.6f\n", (double)t.watermark_us / 1e6);

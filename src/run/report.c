@@ -20,7 +20,7 @@
 
 void wr_report_totals(const struct wr_pipeline *p, struct wr_totals *t)
 {
-    *t = (struct wr_totals){ .lag = -1, .watermark_us = WR_TIME_MAX };
+    *t = (struct wr_totals){ .lag = -1, .lag_ms = -1, .watermark_us = WR_TIME_MAX };
     for (uint32_t w = 0; w < p->config.workers; w++) {
         const struct wr_worker *worker = &p->workers[w];
         t->open_windows += wr_counter_get(&worker->open_windows);
@@ -45,6 +45,10 @@ void wr_report_totals(const struct wr_pipeline *p, struct wr_totals *t)
         if (p->source_ops[s]->lag != NULL && p->sources[s] != NULL) {
             const int64_t lag = p->source_ops[s]->lag(p->sources[s]);
             t->lag = lag < 0 ? t->lag : (t->lag < 0 ? lag : t->lag + lag);
+        }
+        if (p->source_ops[s]->lag_ms != NULL && p->sources[s] != NULL) {
+            const int64_t lag_ms = p->source_ops[s]->lag_ms(p->sources[s]);
+            t->lag_ms = lag_ms > t->lag_ms ? lag_ms : t->lag_ms;
         }
     }
     if (t->watermark_us == WR_TIME_MAX) {

@@ -18,6 +18,7 @@ struct wr_totals {
     uint64_t split_pauses;
     uint64_t held_turns;
     int64_t lag;           /* records behind the sources' ends; -1 unknown */
+    int64_t lag_ms;        /* the worst source that tells times; -1 unknown */
     int64_t watermark_us;  /* smallest of all sources; WR_TIME_MIN: none yet */
 };
 void wr_report_totals(const struct wr_pipeline *p, struct wr_totals *totals);

@@ -80,6 +80,8 @@ static void draw(struct wr_status_block *block, const struct wr_totals *t, struc
     }
     if (t->lag >= 0) {
         wr_human_count((uint64_t)t->lag, lag);
+    } else if (t->lag_ms >= 0) {
+        snprintf(lag, sizeof lag, "%.1f s", (double)t->lag_ms / 1e3);
     }
     wr_histogram_reset(&block->latency[0]);
     wr_histogram_reset(&block->latency[1]);

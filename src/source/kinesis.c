@@ -94,7 +94,7 @@ static wr_status start(struct wr_source *s, struct wr_error *err)
     s->place = place_of(options);
     s->skip_gaps = strcmp(wr_options_text(options, "on_gap"), "skip") == 0;
     s->poll_interval_ns = wr_options_int(options, "poll_interval") * 1000;
-    s->consumer = wr_options_text(options, "consumer");
+    s->consumer = s->env.preview ? NULL : wr_options_text(options, "consumer"); /* nothing is registered for a look */
     WR_TRY(wr_kinesis_start_parse(wr_options_text(options, "start"), &s->start, &s->start_list, err));
     WR_TRY(wr_kinesis_api_open(&s->api, &s->place, err));
     WR_TRY(wr_kinesis_list(s, &s->api, err));
@@ -142,17 +142,18 @@ static wr_status kinesis_tick(struct wr_source *s, struct wr_time now, struct wr
     return status;
 }
 
-/* The service tells how many milliseconds it is behind, not how many records: known is only 0. */
-static int64_t kinesis_lag(struct wr_source *s)
+/* As the service said with its last answers. */
+static int64_t kinesis_lag_ms(struct wr_source *s)
 {
-    int64_t lag = 0;
+    int64_t lag_ms = -1;
     pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < s->split_count && lag == 0; i++) {
+    for (uint32_t i = 0; i < s->split_count; i++) {
         const struct wr_kinesis_shard *shard = s->splits[i];
-        lag = shard->ended || (shard->behind_ms == 0 && shard->first == NULL) ? 0 : -1;
+        const int64_t behind_ms = shard->ended ? 0 : shard->behind_ms;
+        lag_ms = behind_ms > lag_ms ? behind_ms : lag_ms;
     }
     pthread_mutex_unlock(&s->lock);
-    return lag;
+    return lag_ms;
 }
 
 static int64_t kinesis_deadline_ns(const struct wr_reader *r)
@@ -177,6 +178,6 @@ const struct wr_source_ops wr_source_kinesis = {
     .deadline_ns = kinesis_deadline_ns,
     .reader_close = wr_kinesis_reader_close,
     .tick = kinesis_tick,
-    .lag = kinesis_lag,
+    .lag_ms = kinesis_lag_ms,
     .close = kinesis_close,
 };
