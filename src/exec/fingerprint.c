@@ -90,6 +90,26 @@ static void put_aggregate(struct wr_buf *into, const struct wr_plan_aggregate *a
     wr_buf_text(into, "}");
 }
 
+/* The values that UNNESTs below the node take apart, up to the next WINDOW. */
+static void put_unnests(struct wr_buf *into, const struct wr_plan *plan,
+                        const struct wr_plan_node *node, bool *first)
+{
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        const struct wr_plan_node *input = &plan->nodes[node->inputs[i]];
+        if (input->kind == WR_NODE_UNNEST) {
+            struct wr_buf text = { 0 };
+            wr_expr_text(&text, input->unnest.value, &plan->nodes[input->inputs[0]].schema);
+            wr_buf_text(into, *first ? ",\"unnest\":[" : ",");
+            put_string(into, text.data, text.bytes);
+            wr_buf_deinit(&text);
+            *first = false;
+        }
+        if (input->kind != WR_NODE_WINDOW) {
+            put_unnests(into, plan, input, first);
+        }
+    }
+}
+
 void wr_exec_fingerprint(const struct wr_plan *plan, uint32_t node, struct wr_buf *into)
 {
     const struct wr_plan_node *n = &plan->nodes[node];
@@ -118,5 +138,8 @@ void wr_exec_fingerprint(const struct wr_plan *plan, uint32_t node, struct wr_bu
         wr_buf_text(into, a > 0 ? "," : "");
         put_aggregate(into, &w->aggregates[a], schema);
     }
-    wr_buf_text(into, "]}");
+    wr_buf_text(into, "]");
+    bool first = true;
+    put_unnests(into, plan, n, &first);
+    wr_buf_text(into, first ? "}" : "]}");
 }
