@@ -340,7 +340,7 @@ static void request_done(struct wr_grpc_call *call)
 }
 
 /* The message is in s->scratch. */
-static struct wr_pubsub_request *send_request(struct wr_source *s, int kind, const char *method, uint32_t timeout_ms)
+static struct wr_pubsub_request *send_request(struct wr_source *s, enum wr_pubsub_call kind, const char *method, uint32_t timeout_ms)
 {
     struct wr_pubsub_request *request = wr_calloc(1, sizeof *request);
     request->source = s;
@@ -357,11 +357,11 @@ static struct wr_pubsub_request *send_request(struct wr_source *s, int kind, con
     return request;
 }
 
-static uint32_t requests_out(const struct wr_source *s, int kind)
+static uint32_t requests_out(const struct wr_source *s, enum wr_pubsub_call kind)
 {
     uint32_t count = 0;
     for (const struct wr_pubsub_request *r = s->requests; r != NULL; r = r->next) {
-        count += (int)r->kind == kind;
+        count += r->kind == kind;
     }
     return count;
 }

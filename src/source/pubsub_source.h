@@ -59,12 +59,14 @@ struct wr_pubsub_stream {
     bool got_any;
 };
 
+enum wr_pubsub_call { WR_PUBSUB_ACK, WR_PUBSUB_EXTEND, WR_PUBSUB_NACK, WR_PUBSUB_PROBE, WR_PUBSUB_LOOK };
+
 /* A unary call of the client. */
 struct wr_pubsub_request {
     struct wr_pubsub_request *next;
     struct wr_source *source;
     struct wr_grpc_call call;
-    enum { WR_PUBSUB_ACK, WR_PUBSUB_EXTEND, WR_PUBSUB_NACK, WR_PUBSUB_PROBE, WR_PUBSUB_LOOK } kind;
+    enum wr_pubsub_call kind;
     struct wr_pubsub_entry **entries; /* ACK: what it acknowledges */
     uint32_t count;
     bool found; /* LOOK: there were messages */
