@@ -330,7 +330,7 @@ static wr_status outcome(ssize_t code, size_t *done, struct wr_error *err)
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
         return WR_AGAIN;
     }
-    return wr_fail(err, WR_CLASS_RETRY, "the connection broke: %s", strerrordesc_np(errno));
+    return wr_fail(err, WR_CLASS_RETRY, "the connection to the broker broke: %s", strerrordesc_np(errno));
 }
 
 wr_status wr_mqtt_link_read(struct wr_mqtt_link *link, void *into, size_t bytes, size_t *done,

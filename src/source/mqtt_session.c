@@ -501,7 +501,7 @@ static wr_status keep_alive(struct wr_mqtt_session *s, int64_t now_ns, struct wr
     if (s->phase != UP) {
         wr_ensure(now_ns - s->heard_ns < PATIENCE_MS * WR_NS_PER_MS, err, WR_CLASS_RETRY,
                   "the broker does not answer the %s",
-                  s->phase == WELCOME ? "CONNECT (is it MQTT's port, with or without TLS?)" : "SUBSCRIBE");
+                  s->phase == WELCOME ? "CONNECT" : "SUBSCRIBE");
         return WR_OK;
     }
     s->ping_ns = s->full && s->ping_ns != 0 ? now_ns : s->ping_ns;
@@ -660,6 +660,9 @@ static void *run(void *ctx)
             status = serve(s, &err);
             if (status == WR_FAIL) {
                 wr_error_prefix(&err, "%s:%s", s->config.to.host, s->config.to.port);
+                if (s->phase == WELCOME && err.hint[0] == '\0') {
+                    wr_error_hint(&err, "is it MQTT's port, and with or without TLS?");
+                }
             }
         }
         if (status == WR_END || (status == WR_FAIL && !disconnected(s, &err))) {

@@ -160,6 +160,15 @@ def test_a_broker_that_restarts_is_found_again_and_repeats_nothing(tmp_path):
         assert len(pipeline.ids()) < 1600 + 1500
 
 
+def test_a_broker_that_sends_few_ahead_is_read_to_its_end(tmp_path):
+    with Mosquitto(MQTT_INFLIGHT=20) as broker:
+        pipeline = Pipeline(tmp_path, broker.url, "few", ", version='3.1.1'")
+        pipeline.subscribe()
+        broker.publish("few", events(0, 150))
+        pipeline.run("--bounded")
+    assert pipeline.ids() == list(range(150))  # 20 with each commit
+
+
 class Cutter:
     """A TCP proxy whose connections break off on demand."""
 
@@ -259,7 +268,7 @@ def test_tls_is_verified(broker, tmp_path, unique):
             ("other", broker.url_tls, f", tls.ca='{broker.certs}/other-ca.crt'", "is not trusted"),
             ("system", broker.url_tls, "", "is not trusted"),
             ("no-client", broker.url_mtls, ca, "client's certificate"),
-            ("plain", broker.url_tls.replace("mqtts", "mqtt"), "", "the broker"),
+            ("plain", broker.url_tls.replace("mqtts", "mqtt"), "", "with or without TLS"),
             ("not-tls", broker.url.replace("mqtt://", "mqtts://"), ca, "no TLS connection")):
         result = Pipeline(tmp_path / name, url, topic, more).run("--bounded", code=1)
         assert told in result.stderr and "Traceback" not in result.stderr, (name, result)
