@@ -30,7 +30,7 @@ Test(source_pubsub, only_what_is_committed_is_taken_to_be_acknowledged)
     wr_pubsub_held_settle(&held, 42);
     cr_assert_eq(held.ready, 2);
     cr_assert_eq(take(&held, e), 2);
-    cr_assert_str_eq(e[0]->id, "a");
+    cr_assert(e[0]->id_bytes == 1 && e[0]->id[0] == 'a');
     cr_assert_eq(take(&held, e + 2), 0, "what is under way is not taken again");
     wr_pubsub_held_done(&held, e[0]);
     cr_assert_eq(held.first, 41);
@@ -138,7 +138,7 @@ Test(source_pubsub, random_histories_keep_the_books)
             wr_pubsub_held_settle(&held, held.settled + (int64_t)wr_rand_below(&rand, 200));
             const uint32_t taken = wr_pubsub_held_take(&held, e, 100, 1 << 16);
             for (uint32_t i = 0; i < taken; i++) {
-                const int message = atoi(e[i]->id);
+                const int message = (int)(e[i]->position - 7);
                 switch (wr_rand_below(&rand, 4)) {
                 case 0: wr_pubsub_held_retry(&held, e[i]); break;
                 case 1:
