@@ -7,6 +7,7 @@ import tempfile
 import time
 
 from services import harness
+from services.fake_pubsub import FakePubsub
 
 
 class Bed:
@@ -22,6 +23,7 @@ class Bed:
     has_key = True
     knows_streams = True  # one that is not there is an error
     knows_repeats = True  # what the service delivers again is not taken twice
+    can_freeze = True    # SIGSTOP
     takes_proxy = True   # the server does not send its clients to an address of its own
 
     def __init__(self, server, stream):
@@ -50,6 +52,9 @@ class Bed:
         given = {**self.options(), "format": "json", **options}
         return (f"CREATE SOURCE s ({columns or self.columns}) WITH (" +
                 ", ".join(f"{name} = '{value}'" for name, value in given.items()) + ");\n")
+
+    def kill_server(self):
+        self.server.kill()
 
     def wrong_stream(self):
         """Options that name a stream that is not there, and a word that the error must contain."""
@@ -115,14 +120,23 @@ class KinesisBed(Bed):
 
 
 class PubsubBed(Bed):
+    """Our own service: Google's emulator goes on leasing messages to processes that are gone, the fake of its Go client is slow."""
+
     name = "pubsub"
     is_log = False
-    survives_kill = False
+    can_freeze = False  # it lives in this process
     keeps_order = False
     takes_empty = False  # a message without attributes must have data
 
     def create(self):
-        self.server.create(self.stream, ordering=True)
+        self.server.create(self.stream)
+
+    @property
+    def address(self):
+        return self.server.address
+
+    def kill_server(self):
+        self.server.stop()
 
     def put(self, values, key=None):
         self.server.publish(self.stream, values, keys=[key] * len(values) if key is not None else None)
@@ -182,7 +196,7 @@ class MqttBed(Bed):
 
 
 BEDS = {"kafka": (harness.Kafka, KafkaBed), "kinesis": (harness.Kinesalite, KinesisBed),
-        "mqtt": (harness.Mosquitto, MqttBed)}
+        "mqtt": (harness.Mosquitto, MqttBed), "pubsub": (FakePubsub, PubsubBed)}
 
 
 def pause_server(bed, seconds):

@@ -120,6 +120,7 @@ def test_an_empty_stream_is_no_error(bed, tmp_path):
     assert job.rows() == []
 
 
+@pytest.mark.full
 def test_rows_that_come_later_are_read_at_once(bed, tmp_path):
     job = Job(bed, tmp_path)
     with job.weir() as weir:
@@ -279,6 +280,7 @@ def test_duplicates_of_the_producer_are_removed_by_key(bed, tmp_path):
     assert job.numbers() == list(range(600))
 
 
+@pytest.mark.full
 def test_little_memory_slows_but_loses_nothing(bed, tmp_path):
     bed.put(events(range(8000), "z" * 2000))
     job = Job(bed, tmp_path, select="SELECT n FROM s")
@@ -288,6 +290,7 @@ def test_little_memory_slows_but_loses_nothing(bed, tmp_path):
     assert job.numbers() == list(range(8000))
 
 
+@pytest.mark.full
 def test_without_a_state_everything_still_arrives(bed, tmp_path):
     bed.put(events(range(1000)))
     job = Job(bed, tmp_path)
@@ -315,6 +318,7 @@ def test_a_server_that_is_not_there_is_told_in_time(bed, tmp_path):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.promises("can_freeze")
 def test_a_frozen_server_thaws(own_bed, tmp_path):
     own_bed.put(events(range(1000)))
     job = once(own_bed, tmp_path)
@@ -333,7 +337,7 @@ def test_a_server_killed_and_started_again(own_bed, tmp_path):
     job = once(own_bed, tmp_path)
     with job.weir() as weir:
         job.await_rows(weir, 1000)
-        own_bed.server.kill()
+        own_bed.kill_server()
         time.sleep(2)
         own_bed.server.start()
         own_bed.put(events(range(1000, 2000)))
@@ -368,6 +372,7 @@ def test_connections_that_are_cut_again_and_again(bed, tmp_path, toxiproxy, dire
     assert job.numbers() == list(range(3000))
 
 
+@pytest.mark.full
 @pytest.mark.promises("takes_proxy")
 def test_a_server_that_refuses_connections_for_a_while(bed, tmp_path, toxiproxy):
     bed = behind(bed, toxiproxy)
@@ -384,6 +389,7 @@ def test_a_server_that_refuses_connections_for_a_while(bed, tmp_path, toxiproxy)
     assert job.numbers() == list(range(1000))
 
 
+@pytest.mark.full
 @pytest.mark.promises("takes_proxy")
 def test_a_slow_server_only_takes_longer(bed, tmp_path, toxiproxy):
     bed = behind(bed, toxiproxy)
