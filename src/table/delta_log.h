@@ -113,11 +113,21 @@ const char *wr_delta_key(int64_t version, const char *suffix, char *into, size_t
 bool wr_delta_key_parse(const char *key, int64_t *version, const char **suffix);
 void wr_delta_uuid(char into[37]);
 
-/* ---- delta_schema.c ---- */
+/* ---- delta_protocol.c ---- */
 
-/* Whether this program may write the table; and how the spec fits: missing columns are to be added when *adds. */
+/* Whether this program may write the table. */
 WR_NODISCARD wr_status wr_delta_check_protocol(const struct wr_delta_state *state,
                                                struct wr_error *err);
+/* An interval of the table's configuration ("interval 30 days") in milliseconds. */
+int64_t wr_delta_config_interval_ms(const struct wr_delta_state *state, const char *key,
+                                    int64_t fallback_ms);
+bool wr_delta_append_only(const struct wr_delta_state *state);
+
+/* ---- delta_schema.c ---- */
+
+/* The fields of the table's schema; NULL: the log is damaged. The caller owns the result. */
+json_t *wr_delta_fields(const struct wr_delta_state *state, struct wr_error *err);
+/* How the spec fits: missing columns, or fields of structs, are to be added when *adds. */
 WR_NODISCARD wr_status wr_delta_check_spec(const struct wr_delta_state *state,
                                            const struct wr_delta_spec *spec, bool *adds,
                                            struct wr_error *err);
@@ -129,10 +139,6 @@ json_t *wr_delta_make_metadata(const struct wr_delta_spec *spec, const json_t *b
 WR_NODISCARD wr_status wr_delta_table_schema(const struct wr_delta_state *state,
                                              struct wr_arena *arena, struct wr_schema *schema,
                                              uint8_t **partition, struct wr_error *err);
-/* An interval of the table's configuration ("interval 30 days") in milliseconds. */
-int64_t wr_delta_config_interval_ms(const struct wr_delta_state *state, const char *key,
-                                    int64_t fallback_ms);
-bool wr_delta_append_only(const struct wr_delta_state *state);
 
 /* ---- delta_checkpoint.c ---- */
 
