@@ -99,3 +99,39 @@ Test(source_kafka, ways_in_are_checked_before_any_broker_is_asked)
                   "is no https:// URL", "in the clear");
     expect_access(ACCESS("sasl_mechanism", "OAUTHBEARER", "kafka.sasl.oauthbearer.method", "oidc"), NULL, NULL);
 }
+
+/* Refused with part in its message, or accepted (NULL). */
+static void expect_hubs(const char *const *pairs, const char *part)
+{
+    struct harness h;
+    uint32_t at = UINT32_MAX;
+    harness_init(&h);
+    cr_assert_eq(harness_options(&h, &wr_source_eventhubs, "json", pairs), WR_OK, "%s", h.err.message);
+    const wr_status status = h.ops->check(&h.plan, &at, &h.err);
+    cr_assert_eq(status, part == NULL ? WR_OK : WR_FAIL, "%s", part != NULL ? part : h.err.message);
+    cr_assert(part == NULL || strstr(h.err.message, part) != NULL, "%s", h.err.message);
+    cr_assert(part == NULL || h.err.hint[0] != '\0');
+    cr_assert_null(strstr(h.err.message, "hunter2"));
+    harness_end(&h);
+}
+
+Test(source_kafka, event_hubs_are_named_by_namespace_string_or_environment)
+{
+    static const char string[] = "Endpoint=sb://ns/;SharedAccessKeyName=w;SharedAccessKey=hunter2";
+    unsetenv("EVENTHUBS_CONNECTION_STRING");
+    unsetenv("AZURE_CLIENT_SECRET");
+    unsetenv("AZURE_FEDERATED_TOKEN_FILE");
+    expect_hubs(ACCESS("hub", "a"), "no Event Hubs namespace is named");
+    expect_hubs(ACCESS("hub", "a", "namespace", "ns"), NULL);
+    expect_hubs(ACCESS("namespace", "ns"), "no event hub is named");
+    expect_hubs(ACCESS("hub", "a", "namespace", "n s"), "is not the name of a namespace");
+    expect_hubs(ACCESS("hub", "a", "namespace", "ns", "connection_string", string), "two ways");
+    expect_hubs(ACCESS("hub", "a", "connection_string", string), NULL);
+    expect_hubs(ACCESS("hub", "a", "connection_string", "hunter2"), "the Event Hubs connection string");
+    expect_hubs(ACCESS("hub", "a", "connection_string", string, "start", "committed"), "needs a consumer_group");
+    setenv("EVENTHUBS_CONNECTION_STRING", "Endpoint=sb://ns/;SharedAccessKey=hunter2;EntityPath=a", 1);
+    expect_hubs(ACCESS("kafka.debug", "security"), NULL);
+    setenv("AZURE_CLIENT_SECRET", "hunter2", 1);
+    unsetenv("AZURE_TENANT_ID");
+    expect_hubs(ACCESS("hub", "a", "namespace", "ns"), "half set");
+}
