@@ -9,6 +9,8 @@
 
 /* What a dead letter keeps of a damaged part. */
 #define KEPT_BYTES (64u << 10)
+/* A buffer that one giant block made larger than this is given back. */
+#define BUFFER_KEPT_BYTES (4u << 20)
 
 /* A schema that files were written with. */
 struct wr_avro_writer_schema {
@@ -158,10 +160,13 @@ void wr_avro_cutter_feed(struct wr_avro_cutter *c, const struct wr_block *block)
 {
     /* Moved down only when what is done is at least as much as what is moved: each byte once on average. */
     const size_t left = c->pending.bytes - c->at;
-    if (c->at >= left) {
+    if (c->at > 0 && c->at >= left) {
         memmove(c->pending.data, c->pending.data + c->at, left);
         c->pending.bytes = left;
         c->at = 0;
+    }
+    if (left == 0 && c->pending.capacity > BUFFER_KEPT_BYTES) {
+        wr_buf_deinit(&c->pending);
     }
     wr_buf_append(&c->pending, block->data + block->begin, block->end - block->begin);
 }
@@ -316,6 +321,9 @@ static wr_status open_block(struct wr_avro_cutter *c, uint64_t count, struct wr_
     c->block->end = bytes.bytes;
     c->next = 0;
     c->left = count;
+    if (c->pool->unpack.out.capacity > BUFFER_KEPT_BYTES) {
+        wr_buf_deinit(&c->pool->unpack.out);
+    }
     return WR_OK;
 }
 

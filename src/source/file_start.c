@@ -108,6 +108,7 @@ static wr_status go_on(struct wr_file_start *start, const char *path,
     }
     if (is_input(path) && !same_input(before->note)) {
         start->origin = start->position;
+        start->place = (struct wr_avro_place){ 0 }; /* from its beginning */
         wr_log_warn("file", "standard input cannot be resumed: all of it is read as new data; what "
                             "the last run had read and not committed is not read again");
         return WR_OK;

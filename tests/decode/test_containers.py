@@ -105,6 +105,14 @@ def test_files_of_avro_c(tmp_path, codec):
     assert rows(tmp_path / "out.ndjson") == values
 
 
+def test_standard_input_is_new_data_each_time(tmp_path):
+    container(tmp_path / "a.avro", [order(i) for i in range(1000)])
+    sql, state = write(tmp_path, "-", columns="(id BIGINT)"), ["--state", str(tmp_path / "state")]
+    for run in (1, 2):
+        run_weir("run", str(sql), *state, input=(tmp_path / "a.avro").read_bytes(), code=0)
+        assert [r["id"] for r in rows(tmp_path / "out.ndjson")] == list(range(1000)) * run
+
+
 def test_files_with_schemas_of_their_own_and_a_readers_schema(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
