@@ -1,8 +1,8 @@
 /* http_client.h: HTTP requests over libcurl for one thread: one at a time, or several under way.
  *
  * Ownership: the caller owns struct wr_http_call and the body it points to until the call is done;
- * the client owns connections and handles. Threads: one; a client never leaves the thread that made
- * it, and that thread may wait. Invariants: (1) a call that was begun is handed out by
+ * the client owns connections and handles. Threads: one, which may wait; it may be made by another
+ * that hands it over whole. Invariants: (1) a call that was begun is handed out by
  * wr_http_wait_any or finished by wr_http_perform exactly once, unless wr_http_cancel took it back
  *   (2) no redirect is followed and no header of ours reaches another host: signatures are made for
  * one host

@@ -103,7 +103,7 @@ static wr_status start(struct wr_source *s, struct wr_error *err)
         WR_TRY(wr_kinesis_register(s, err));
     }
     WR_TRY(wr_kinesis_begin(s, err));
-    return wr_kinesis_fetchers_start(s, err);
+    return wr_kinesis_fetchers_open(s, err);
 }
 
 static wr_status kinesis_open(struct wr_source **out, const struct wr_source_env *env,

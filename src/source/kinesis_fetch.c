@@ -556,27 +556,27 @@ static void *run(void *ctx)
     return NULL;
 }
 
-static wr_status start_fetcher(struct wr_source *s, struct wr_kinesis_fetcher *f,
-                               struct wr_error *err)
+wr_status wr_kinesis_fetchers_open(struct wr_source *s, struct wr_error *err)
 {
-    f->source = s;
-    WR_TRY(wr_kinesis_api_open(&f->api, &s->place, err));
-    WR_TRY(wr_kpl_create(&f->kpl, err));
-    const int error = pthread_create(&f->thread, NULL, run, f);
-    wr_ensure(error == 0, err, WR_CLASS_FATAL, "cannot start a thread: %s", strerror(error));
-    f->running = true;
+    const uint32_t count = s->env.workers < s->split_count ? s->env.workers : s->split_count;
+    s->fetcher_count = count < WR_KINESIS_FETCHERS_MAX ? count : WR_KINESIS_FETCHERS_MAX;
+    for (uint32_t i = 0; i < s->fetcher_count; i++) {
+        struct wr_kinesis_fetcher *f = &s->fetchers[i];
+        f->index = i;
+        f->source = s;
+        WR_TRY(wr_kinesis_api_open(&f->api, &s->place, err));
+        WR_TRY(wr_kpl_create(&f->kpl, err));
+    }
     return WR_OK;
 }
 
 wr_status wr_kinesis_fetchers_start(struct wr_source *s, struct wr_error *err)
 {
-    uint32_t count = s->env.workers < s->split_count ? s->env.workers : s->split_count;
-    s->fetcher_count = count < WR_KINESIS_FETCHERS_MAX ? count : WR_KINESIS_FETCHERS_MAX;
     for (uint32_t i = 0; i < s->fetcher_count; i++) {
-        s->fetchers[i].index = i;
-    }
-    for (uint32_t i = 0; i < s->fetcher_count; i++) {
-        WR_TRY(start_fetcher(s, &s->fetchers[i], err));
+        struct wr_kinesis_fetcher *f = &s->fetchers[i];
+        const int error = pthread_create(&f->thread, NULL, run, f);
+        wr_ensure(error == 0, err, WR_CLASS_FATAL, "cannot start a thread: %s", strerror(error));
+        f->running = true;
     }
     return WR_OK;
 }
@@ -584,7 +584,7 @@ wr_status wr_kinesis_fetchers_start(struct wr_source *s, struct wr_error *err)
 void wr_kinesis_fetchers_wake(struct wr_source *s)
 {
     for (uint32_t i = 0; i < s->fetcher_count; i++) {
-        if (s->fetchers[i].running) {
+        if (s->fetchers[i].api.http != NULL) {
             wr_http_wake(s->fetchers[i].api.http);
         }
     }

@@ -23,6 +23,13 @@ struct wr_reader {
     char note[WR_SPLIT_NOTE_BYTES_MAX]; /* of the last poll */
 };
 
+static void wake_workers(struct wr_source *s)
+{
+    for (uint32_t w = 0; w < s->env.workers; w++) {
+        s->env.wake(s->env.wake_ctx, w);
+    }
+}
+
 wr_status wr_kinesis_reader_open(struct wr_reader **out, struct wr_source *s, uint32_t worker,
                                  struct wr_io *io, struct wr_error *err)
 {
@@ -30,7 +37,13 @@ wr_status wr_kinesis_reader_open(struct wr_reader **out, struct wr_source *s, ui
     r->source = s;
     r->worker = worker;
     *out = r;
-    return WR_OK;
+    pthread_mutex_lock(&s->lock);
+    const bool all = ++s->readers_open == s->env.workers;
+    pthread_mutex_unlock(&s->lock);
+    if (all) {
+        wake_workers(s);
+    }
+    return all ? wr_kinesis_fetchers_start(s, err) : WR_OK;
 }
 
 void wr_kinesis_reader_close(struct wr_reader *r)
@@ -158,12 +171,12 @@ static struct wr_kinesis_block *give_rows(struct wr_reader *r, struct wr_kinesis
 }
 
 /* True: told; else its children are to be opened first. */
-static bool give_end(struct wr_reader *r, struct wr_kinesis_shard *shard, struct wr_poll *out)
+static bool give_end(struct wr_reader *r, struct wr_kinesis_shard *shard, struct wr_poll *out, bool *wake)
 {
     struct wr_source *s = r->source;
     const bool closed = shard->first->closed;
     if (closed && !shard->children_announced) {
-        wr_kinesis_announce_children(s, shard);
+        *wake = wr_kinesis_announce_children(s, shard);
     }
     if (!wr_open_gate_is_open(&s->gate)) {
         return false;
@@ -181,7 +194,7 @@ static bool give_end(struct wr_reader *r, struct wr_kinesis_shard *shard, struct
 
 /* What the shard has to tell, if it may. *done: a block to be let go of. */
 static bool tell(struct wr_reader *r, struct wr_kinesis_shard *shard, struct wr_poll *out,
-                 struct wr_kinesis_block **done)
+                 struct wr_kinesis_block **done, bool *wake)
 {
     struct wr_kinesis_block *block = shard->first;
     if (block == NULL || shard->to_open || (shard->paused && !block->ended)) {
@@ -191,7 +204,7 @@ static bool tell(struct wr_reader *r, struct wr_kinesis_shard *shard, struct wr_
         *done = give_rows(r, shard, out);
         return true;
     }
-    if (block->ended && !give_end(r, shard, out)) {
+    if (block->ended && !give_end(r, shard, out, wake)) {
         return false;
     }
     if (!block->ended) {
@@ -214,12 +227,12 @@ static bool find_open(struct wr_reader *r, struct wr_poll *out)
     return false;
 }
 
-static void find_rows(struct wr_reader *r, struct wr_poll *out, struct wr_kinesis_block **done)
+static void find_rows(struct wr_reader *r, struct wr_poll *out, struct wr_kinesis_block **done, bool *wake)
 {
     struct wr_source *s = r->source;
     for (uint32_t i = 0; i < s->split_count; i++) {
         const uint32_t at = (r->next + i) % s->split_count;
-        if (s->splits[at]->worker == r->worker && tell(r, s->splits[at], out, done)) {
+        if (s->splits[at]->worker == r->worker && tell(r, s->splits[at], out, done, wake)) {
             r->next = at + 1;
             return;
         }
@@ -231,13 +244,15 @@ static void look(struct wr_reader *r, struct wr_poll *out, struct wr_kinesis_blo
 {
     struct wr_source *s = r->source;
     if (s->pending[r->worker] > 0 && !find_open(r, out) && wr_open_gate_is_open(&s->gate)) {
-        find_rows(r, out, done);
+        find_rows(r, out, done, wake);
     }
     if (out->kind == WR_POLL_SPLIT_ENDED) {
-        *wake = wr_kinesis_release_children(s, s->splits[out->split]) || s->ended_count == s->split_count;
+        *wake = wr_kinesis_release_children(s, s->splits[out->split]) || *wake ||
+                s->ended_count == s->split_count;
     } else if (out->kind == WR_POLL_NOTHING && s->env.bounded && s->ended_count == s->split_count) {
         out->kind = WR_POLL_FINISHED;
     }
+    *wake = *wake && s->readers_open == s->env.workers; /* the last one to open wakes all */
 }
 
 wr_status wr_kinesis_reader_poll(struct wr_reader *r, struct wr_time now, struct wr_batch *batch,
@@ -261,9 +276,7 @@ wr_status wr_kinesis_reader_poll(struct wr_reader *r, struct wr_time now, struct
     }
     if (wake) {
         wr_kinesis_fetchers_wake(s);
-        for (uint32_t w = 0; w < s->env.workers; w++) {
-            s->env.wake(s->env.wake_ctx, w);
-        }
+        wake_workers(s);
     }
     if (failed && !r->told_failure) {
         r->told_failure = true;

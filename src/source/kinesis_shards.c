@@ -327,7 +327,7 @@ bool wr_kinesis_has_children(const struct wr_source *s, const struct wr_kinesis_
     return false;
 }
 
-void wr_kinesis_announce_children(struct wr_source *s, struct wr_kinesis_shard *shard)
+bool wr_kinesis_announce_children(struct wr_source *s, struct wr_kinesis_shard *shard)
 {
     uint32_t count = 0;
     shard->ended = true; /* for parents_ended; whether it is told is up to the gate */
@@ -342,12 +342,8 @@ void wr_kinesis_announce_children(struct wr_source *s, struct wr_kinesis_shard *
     }
     shard->ended = false;
     shard->children_announced = true;
-    if (count > 0) {
-        wr_open_gate_announce(&s->gate, count);
-        for (uint32_t w = 0; w < s->env.workers; w++) {
-            s->env.wake(s->env.wake_ctx, w);
-        }
-    }
+    wr_open_gate_announce(&s->gate, count);
+    return count > 0;
 }
 
 bool wr_kinesis_release_children(struct wr_source *s, struct wr_kinesis_shard *shard)

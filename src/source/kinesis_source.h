@@ -161,6 +161,7 @@ struct wr_source {
     uint64_t held; /* (2) */
     bool starved;  /* a fetcher waits for held to fall */
     bool stopping;
+    uint32_t readers_open;
     struct wr_error failure; /* ends the run; cls NONE: none */
     struct wr_error trouble; /* what holds reading up; cls NONE: nothing */
     bool trouble_told;
@@ -188,13 +189,15 @@ void wr_kinesis_learn(struct wr_source *s, const json_t *array);
 /* After the first listing: says where each shard goes on, and announces those that begin now. @thread control */
 WR_NODISCARD wr_status wr_kinesis_begin(struct wr_source *s, struct wr_error *err);
 /* Its reader is about to tell that shard has ended: announces children whose last parent it is. Under lock. */
-void wr_kinesis_announce_children(struct wr_source *s, struct wr_kinesis_shard *shard);
+bool wr_kinesis_announce_children(struct wr_source *s, struct wr_kinesis_shard *shard); /* true: there were any */
 /* The end was told: lets children begin whose last parent it was. True: there were any. Under lock. */
 bool wr_kinesis_release_children(struct wr_source *s, struct wr_kinesis_shard *shard);
 bool wr_kinesis_has_children(const struct wr_source *s, const struct wr_kinesis_shard *shard); /* under lock */
 
 /* ---- kinesis_fetch.c ---- */
 
+WR_NODISCARD wr_status wr_kinesis_fetchers_open(struct wr_source *s, struct wr_error *err); /* @thread control */
+/* Once all readers are open: before, workers cannot be woken. @thread worker */
 WR_NODISCARD wr_status wr_kinesis_fetchers_start(struct wr_source *s, struct wr_error *err);
 void wr_kinesis_fetchers_stop(struct wr_source *s);
 void wr_kinesis_fetchers_wake(struct wr_source *s); /* @thread any */
