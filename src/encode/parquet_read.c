@@ -10,7 +10,7 @@
 #define NODES_MAX      4096u
 #define LEVELS_MAX     (32u << 20) /* of one chunk: a page of a few bytes can claim any number of NULLs */
 #define PAGE_BYTES_MAX (1 << 30)
-#define NESTING_MAX    32u
+#define NESTING_MAX    64u /* two for each level of a nested type of ours, and more */
 
 struct wr_parquet_reader {
     const char *data;

@@ -182,3 +182,24 @@ def test_not_null_columns_of_nested_types(tmp_path):
     line = json.dumps([["s", "STRUCT<a BIGINT>", True]]) + "\n[[1]]\n[null]\n"
     run = subprocess.run([program(), str(tmp_path / "bad"), "parquet"], input=line, capture_output=True, text=True)
     assert run.returncode == 1 and 'column "s" is NOT NULL' in run.stderr
+
+
+def test_types_as_deep_as_they_may_be(tmp_path):
+    kind, deep = ("scalar", "BIGINT"), [1, None]
+    for level in range(15):
+        kind, deep = (("struct", [("f", kind)]), {"f": deep}) if level % 3 == 1 else (("array", kind), [deep, None] if level else deep)
+    columns = [("id", ("scalar", "BIGINT"), True), ("d", kind, False)]
+    rows = [[1, deep], [2, None]]
+    make(tmp_path / "file.parquet", columns, rows)
+    for name, read in READERS.items():
+        same(columns, rows, read(tmp_path / "file.parquet"), name)
+
+
+@pytest.mark.parametrize("options", [{}, {"no_dict": 1}, {"plain": 1, "no_dict": 1}], ids=str)
+def test_large_values_in_lists_and_maps(tmp_path, options):
+    columns = [("l", ("array", ("scalar", "TEXT")), False), ("m", ("map", ("scalar", "TEXT"), ("scalar", "BYTEA")), False)]
+    big = "ü" * 1500000
+    rows = [[["a", big, None], [("k", big.encode())]], [[], None], [[big, "b" * 300000], [(big, b""), ("j", None)]]]
+    make(tmp_path / "file.parquet", columns, rows, **options)
+    for name, read in READERS.items():
+        same(columns, rows, read(tmp_path / "file.parquet"), name)
