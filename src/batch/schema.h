@@ -14,7 +14,7 @@ struct wr_field {
     struct wr_type type;
     bool not_null;
     uint32_t declared; /* index in the source's full column list (projection keeps it); else own index */
-    uint32_t field_id; /* Parquet field_id, from 1 */
+    uint32_t field_id; /* Parquet field_id, from 1; what lies in nested columns is numbered on behind the largest */
 };
 
 struct wr_schema {
