@@ -56,6 +56,7 @@ struct wr_mqtt_session {
     int64_t committed;
     bool stop;
     bool started;           /* the first subscription stands */
+    bool watched;           /* the reader has looked once: from then on its worker can be woken */
     struct wr_mqtt_view view;
     struct wr_error error;
 
@@ -95,6 +96,16 @@ static void poke(const struct wr_mqtt_session *s)
     }
 }
 
+/* What was changed under lock is for the reader to see. */
+static void unlock_and_wake(struct wr_mqtt_session *s)
+{
+    const bool watched = s->watched;
+    pthread_mutex_unlock(&s->lock);
+    if (watched) {
+        s->config.wake(s->config.wake_ctx, 0);
+    }
+}
+
 static bool asked_to_stop(struct wr_mqtt_session *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -110,8 +121,7 @@ static void set_connected(struct wr_mqtt_session *s, bool connected, int64_t now
     s->view.quiet_since_ns = now_ns;
     s->started = s->started || connected;
     pthread_cond_broadcast(&s->opened);
-    pthread_mutex_unlock(&s->lock);
-    s->config.wake(s->config.wake_ctx, 0);
+    unlock_and_wake(s);
 }
 
 static void set_started(struct wr_mqtt_session *s)
@@ -190,8 +200,7 @@ static void hand_over(struct wr_mqtt_session *s, struct wr_time now)
     s->held_bytes += chunk_cost(chunk);
     s->full = s->held_bytes >= s->config.memory_bytes;
     s->view.quiet_since_ns = now.mono_ns;
-    pthread_mutex_unlock(&s->lock);
-    s->config.wake(s->config.wake_ctx, 0);
+    unlock_and_wake(s);
 }
 
 /* ---- packets that came ---- */
@@ -598,8 +607,7 @@ static void give_up(struct wr_mqtt_session *s, const struct wr_error *err)
     s->error.cls = err->cls == WR_CLASS_RETRY ? WR_CLASS_FATAL : err->cls; /* connections are tried again here, not above */
     s->view.failed = true;
     pthread_cond_broadcast(&s->opened);
-    pthread_mutex_unlock(&s->lock);
-    s->config.wake(s->config.wake_ctx, 0);
+    unlock_and_wake(s);
 }
 
 /* Tells, and waits before the next attempt. False: that was it. */
@@ -777,6 +785,7 @@ struct wr_mqtt_chunk *wr_mqtt_session_take(struct wr_mqtt_session *s, struct wr_
                                            struct wr_error *error)
 {
     pthread_mutex_lock(&s->lock);
+    s->watched = true;
     struct wr_mqtt_chunk *chunk = s->first;
     if (chunk != NULL) {
         s->first = chunk->next;
