@@ -430,7 +430,7 @@ static bool store_one(struct wr_json_decoder *d, struct wr_json_field *field, co
     } else if (field->type.id == WR_TYPE_TEXT || field->type.id == WR_TYPE_JSON) {
         *(struct wr_view *)out = borrowed(d, at, (size_t)(after - at));
     } else if (wr_type_is_nested(field->type)) {
-        if (!wr_json_nested(d, field, at, after, out)) {
+        if (!wr_json_nested(d, field, at, out)) {
             return false;
         }
     } else {

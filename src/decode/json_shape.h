@@ -155,9 +155,9 @@ bool wr_json_convert(struct wr_json_decoder *d, struct wr_type type, const char 
 /* The fault of a value that its type does not take. where: column or path. */
 void wr_json_ill_typed(struct wr_json_decoder *d, const char *where, struct wr_type wanted,
                        const char *at, const char *after);
-/* A value of a nested column, which is well-formed JSON and not null. */
+/* A value of a nested column, which is well-formed JSON, not null, and followed by something (it stands in the record's object). */
 bool wr_json_nested(struct wr_json_decoder *d, const struct wr_json_field *field, const char *at,
-                    const char *after, struct wr_view *out);
+                    struct wr_view *out);
 /* The glue at at is not *member's: finds or learns the member that it belongs to, from first (the
  * object just opened) or behind a value. Returns where the value starts; with *member == NULL the
  * byte after the object; NULL after a fault. */

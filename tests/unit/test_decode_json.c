@@ -742,6 +742,22 @@ Test(decode_json, objects_become_structs_in_the_types_order)
     check_nested(item, "{\"tags\":\"x\"}", NULL, "v.tags", "is not a valid TEXT[]");
 }
 
+Test(decode_json, members_in_any_order_give_the_same)
+{
+    const struct wr_type items = array_of(item_type());
+#define WANTED "{\"price\":1.00,\"name\":\"a\",\"tags\":[\"t\"],\"at\":null}"
+    check_nested(items,
+                 "[{\"price\":1,\"x\":[{}],\"name\":\"a\",\"tags\":[\"t\"]},{\"tags\":[\"t\"],\"name\":\"a\",\"price\":1},"
+                 "{\"price\":1,\"tags\":[\"u\",\"v\"],\"name\":\"b\",\"tags\":[\"t\"],\"name\":\"a\"},{\"price\":1,\"name\":\"a\",\"tags\":[\"t\"]} ]",
+                 "[" WANTED "," WANTED "," WANTED "," WANTED "]", NULL, NULL);
+#undef WANTED
+    struct wr_nested_field outer[] = { { "a", item_type() }, { "b", item_type() } };
+    check_nested(nested_field(outer, 2), "{\"b\":{\"name\":\"x\",\"price\":2},\"a\":{\"name\":\"y\"}}",
+                 "{\"a\":{\"price\":null,\"name\":\"y\",\"tags\":null,\"at\":null},"
+                 "\"b\":{\"price\":2.00,\"name\":\"x\",\"tags\":null,\"at\":null}}", NULL, NULL);
+    check_nested(nested_field(outer, 2), "{\"b\":{\"name\":\"x\"},\"a\":{\"tags\":[[1],2],\"price\":true}}", NULL, "v.a.price", "true is not");
+}
+
 Test(decode_json, faults_name_the_path)
 {
     const struct wr_type items = array_of(item_type());
