@@ -175,7 +175,6 @@ struct wr_expr *wr_bind_constructor(struct wr_bind *bind, const struct wr_ast_ex
 struct wr_expr *wr_bind_nested_call(struct wr_binder *binder, const char *name,
                                     struct wr_expr **args, uint32_t count,
                                     const struct wr_ast_expr *ast, bool *is);
-void wr_bind_offer_nested(void *suggest);
 /* a = b and a <> b of one nested type. */
 struct wr_expr *wr_bind_nested_equal(struct wr_binder *binder, const char *op,
                                      struct wr_expr **args, uint32_t at, uint32_t end);

@@ -568,13 +568,6 @@ static const struct {
 
 #define FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
 
-void wr_bind_offer_nested(void *suggest)
-{
-    for (size_t i = 0; i < FUNCTIONS; i++) {
-        wr_suggest_offer(suggest, wr_slice_of(functions[i].name));
-    }
-}
-
 /* array_length(a, 1): PostgreSQL's, which is NULL for an empty one. */
 static struct wr_expr *length_of_dimension(struct wr_binder *binder, struct wr_expr **args,
                                            const struct wr_ast_expr *ast)

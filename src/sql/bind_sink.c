@@ -381,7 +381,10 @@ static bool add_partition(struct sink *k, const struct wr_ast_item *item, struct
     if (expr == NULL || !check_partition_type(k, expr, at)) {
         return false;
     }
-    uint32_t column = expr->kind == WR_EXPR_COLUMN ? expr->column : WR_NO_COLUMN;
+    /* A field of a STRUCT may have become a further column of what the query reads: it is none of its output. */
+    uint32_t column = expr->kind == WR_EXPR_COLUMN && expr->column < k->scope->count
+                          ? expr->column
+                          : WR_NO_COLUMN;
     if (column == WR_NO_COLUMN && k->plan->feed != WR_FEED_QUERY) {
         wr_bind_fail(k->binder, at, "a side sink is partitioned by columns only");
         wr_bind_hint(k->binder, "name one of its columns");

@@ -52,6 +52,12 @@ static bool declare_column(struct source *src, uint32_t i)
     if (column->computed != NULL || column->metadata.text.bytes > 0) {
         field->path = NULL;
         field->path_count = 0;
+    } else if (src->connector->makes_columns && wr_type_is_nested(column->type)) {
+        wr_bind_fail(binder, column->at, "connector '%s' makes no values of type %s",
+                     src->connector->name, wr_bind_type_name(binder, column->type));
+        wr_bind_hint(binder, "compute the column: %s %s GENERATED ALWAYS AS (…)", field->name,
+                     wr_bind_type_name(binder, column->type));
+        return false;
     }
     for (uint32_t k = 0; k < i; k++) {
         if (strcmp(src->plan->declared.fields[k].name, field->name) == 0) {

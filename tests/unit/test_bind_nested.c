@@ -244,3 +244,16 @@ Test(bind_nested, a_relation_comes_before_a_column_of_its_name)
                    "project item.sku AS sku, item AS own\n");
     expect_explain(OUT "SELECT i.* FROM events, UNNEST(payload.items) AS i", "columns sku, qty\n");
 }
+
+Test(bind_nested, a_sink_is_partitioned_by_a_field_as_by_an_expression)
+{
+    struct wr_plan *plan = plan_of("", "CREATE SINK out PARTITIONED BY (payload.user.name) "
+                                       "WITH (connector = 'stdout') AS SELECT id, payload FROM events");
+    const struct wr_plan_sink *sink = &plan->sinks[0];
+    cr_assert_eq(sink->visible, 2u);
+    cr_assert_eq(sink->partition_count, 1u);
+    cr_assert_eq(sink->partition[0], 2u);
+    cr_assert_str_eq(sink->schema.fields[2].name, "name");
+    cr_assert_eq(plan->nodes[sink->node].schema.count, 3u);
+    wr_plan_destroy(plan);
+}

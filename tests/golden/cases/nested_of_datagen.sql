@@ -1,0 +1,1 @@
+CREATE SOURCE d (id BIGINT, tags TEXT[]) WITH (connector = 'datagen');
