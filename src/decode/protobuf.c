@@ -144,37 +144,35 @@ static void skip_glue_index(struct frame *frame)
     frame->payload = (struct wr_slice){ (const char *)r.at, (size_t)(r.end - r.at) };
 }
 
-static struct frame frame_of(const struct protobuf_decoder *d, const struct wr_records *records,
-                             uint32_t row)
+/* Into frame, not as a result: its indexes, mostly unused, would be copied for each record. */
+static void frame_of(const struct protobuf_decoder *d, const struct wr_records *records, uint32_t row,
+                     struct frame *frame)
 {
     const struct wr_record *record = &records->items[row];
-    struct frame frame;
-    frame.key = (struct wr_registry_key){ 0 };
-    frame.index_count = 0;
-    frame.payload = (struct wr_slice){ record->data, record->bytes };
-    frame.compressed = false;
-    frame.problem = NULL;
+    frame->index_count = 0;
+    frame->payload = (struct wr_slice){ record->data, record->bytes };
+    frame->compressed = false;
+    frame->problem = NULL;
     if (record->data == NULL || record->bytes > WR_RECORD_BYTES_MAX) {
-        frame.problem = record->data == NULL ? "empty record" : "record is larger than 64 MiB";
-        return frame;
+        frame->problem = record->data == NULL ? "empty record" : "record is larger than 64 MiB";
+        return;
     }
     if (d->framing == FRAMING_HEADERS && records->header != NULL) {
         struct wr_slice header = records->header(records, row, HEADER_NAME);
-        if (header.data != NULL && read_key(&header, &frame.key)) {
-            read_indexes(&header, &frame);
-            return frame;
+        if (header.data != NULL && read_key(&header, &frame->key)) {
+            read_indexes(&header, frame);
+            return;
         }
     }
     if (d->framing == FRAMING_GLUE) {
-        read_glue(&frame);
+        read_glue(frame);
     } else if (d->framing != FRAMING_NONE) {
-        if (read_key(&frame.payload, &frame.key)) {
-            read_indexes(&frame.payload, &frame);
+        if (read_key(&frame->payload, &frame->key)) {
+            read_indexes(&frame->payload, frame);
         } else {
-            frame.problem = "the record does not begin with a schema id (00) or GUID (01)";
+            frame->problem = "the record does not begin with a schema id (00) or GUID (01)";
         }
     }
-    return frame;
 }
 
 /* zlib, into the decoder's buffer. */
@@ -444,9 +442,10 @@ wr_status wr_protobuf_needs(struct wr_decoder *decoder, const struct wr_records 
     struct protobuf_decoder *d = (struct protobuf_decoder *)decoder;
     wr_status all = WR_OK;
     for (uint32_t row = 0; row < records->count && !d->has_file; row++) {
-        const struct frame frame = frame_of(d, records, row);
+        struct frame frame;
         struct known *known;
         struct wr_error err;
+        frame_of(d, records, row, &frame);
         if (frame.problem == NULL && look_up(d, &frame.key, &known, &err) == WR_AGAIN) {
             all = WR_AGAIN; /* and go on: what else is missing is fetched at the same time */
         }
@@ -497,7 +496,8 @@ static void open_frame(struct protobuf_decoder *d, struct frame *frame, struct w
 static void decode_row(struct protobuf_decoder *d, const struct wr_records *records, uint32_t row,
                        struct wr_faults *faults)
 {
-    struct frame frame = frame_of(d, records, row);
+    struct frame frame;
+    frame_of(d, records, row, &frame);
     if (d->framing == FRAMING_GLUE) {
         open_frame(d, &frame, d->run.batch);
     }

@@ -155,6 +155,33 @@ def test_schemas_change_and_what_cannot_be_read_is_dead_lettered(kafka, registry
         assert part in reason, reason
 
 
+def test_nested_messages_into_parquet_and_through_unnest(kafka, unique, tmp_path):
+    import pyarrow.parquet
+
+    topic = unique("protobuf")
+    kafka.create_topic(topic)
+    click = classes(tmp_path, FIRST)["Click"]
+    kafka.produce(topic, [fill(click(), i).SerializeToString() for i in range(300)] + [b"", b"\x08"])
+    sql = tmp_path / "p.sql"
+    sql.write_text(f"""CREATE SOURCE clicks WITH (connector='kafka', brokers='{kafka.brokers}', topic='{topic}', start='earliest',
+        format='protobuf', schema='{tmp_path}/shop/click.proto', message='shop.Click', on_error='bad');
+      CREATE SINK lake WITH (connector='parquet', path='{tmp_path}/lake', commit_interval='100ms') AS SELECT * FROM clicks;
+      CREATE SINK flat WITH (connector='file', path='{tmp_path}/flat.ndjson', format='json', commit_interval='100ms') AS
+        SELECT c.id, c.geo.country AS country, item.sku AS sku FROM clicks AS c CROSS JOIN UNNEST(c.items) AS item;
+      CREATE SINK bad WITH (connector='file', path='{tmp_path}/bad.ndjson', commit_interval='100ms');""")
+    result = run_weir("run", str(sql), "--bounded", stats=True, code=0)
+    assert result.stats["events_read"] == 302
+    got = sorted(pyarrow.parquet.read_table(tmp_path / "lake").to_pylist(), key=lambda r: (r["geo"] is None, r["id"]))
+    assert len(got) == 301
+    for i, row in enumerate(got[:300]):
+        assert {**{k: v for k, v in row.items() if k != "ts"}, "tags": dict(row["tags"])} == wanted(i)
+    assert got[300] == {"id": 0, "type": "", "amount": None, "ts": None, "geo": None, "items": [], "tags": [], "kind": "VIEW"}
+    assert sorted((r["id"], r["country"], r["sku"]) for r in rows(tmp_path / "flat.ndjson")) == \
+        sorted((i, "DE", f"sku-{i}") for i in range(300))
+    bad = rows(tmp_path / "bad.ndjson")
+    assert len(bad) == 1 and bad[0]["_position"] == 301 and "ends too early" in bad[0]["_error"] and bad[0]["_field"] == "id"
+
+
 def test_a_reader_finds_renamed_fields(kafka, registry, unique, tmp_path):
     topic = unique("protobuf")
     kafka.create_topic(topic)
