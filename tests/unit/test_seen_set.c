@@ -44,6 +44,28 @@ Test(seen_set, a_copy_is_told_within_the_span_and_only_there)
     wr_seen_set_destroy(set);
 }
 
+Test(seen_set, keys_by_position_are_copies_at_any_distance_until_they_are_forgotten)
+{
+    enum { COUNT = 500000 };
+    struct wr_seen_set *set = wr_seen_set_create_by_position(1);
+    wr_seen_set_log_nothing(set);
+    for (int64_t i = 0; i < COUNT; i++) {
+        cr_assert(check(set, 0, (uint64_t)i, i));
+    }
+    cr_assert_not(check(set, 0, 0, INT64_MAX / 4), "however far away");
+    for (int i = 0; i < 10000; i++) {
+        wr_seen_set_expire_before(set, 0, 0);
+    }
+    cr_assert_eq(wr_seen_set_count(set), COUNT, "nothing is before the first");
+    for (int i = 0; i < 10000; i++) {
+        wr_seen_set_expire_before(set, 0, COUNT / 2);
+    }
+    cr_assert_eq(wr_seen_set_count(set), COUNT / 2);
+    cr_assert_not(check(set, 0, COUNT / 2, COUNT), "the first that is kept");
+    cr_assert(check(set, 0, COUNT / 2 - 1, COUNT), "the last that is forgotten");
+    wr_seen_set_destroy(set);
+}
+
 Test(seen_set, memory_stays_below_32_bytes_a_key_and_follows_the_watermark)
 {
     struct wr_seen_set *set = wr_seen_set_create(1000000, 1);
