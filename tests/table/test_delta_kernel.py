@@ -72,3 +72,20 @@ def test_types_partitions_checkpoints_and_merged_files(tmp_path, kernel):
         name.unlink()
     (log_of(path) / f"{version:020}.json").write_text("")
     assert kernel(path) == (version, expected)
+
+
+def test_nested_columns(tmp_path, kernel):
+    path = tmp_path / "t"
+    rows = [["0", '[5, ["x", null], [["k", [1.5, "1970-01-11"]], ["n", null]]]', "[[3, 1], [], null, [null]]"],
+            ["1", NULL, "[]"], ["2", "[null, null, null]", NULL], ["3", "[-7, [], []]", "[[2]]"]]
+    wanted = [["0", "{5,[x,\\N],<k:{1.5,10},n:\\N>}", "[[3,1],[],\\N,[\\N]]"], ["1", NULL, "[]"], ["2", "{\\N,\\N,\\N}", NULL],
+              ["3", "{-7,[],<>}", "[[2]]"]]
+    with Driver(path, tmp_path) as driver:
+        driver.open("id|BIGINT!;s|STRUCT<a BIGINT, b TEXT[], m MAP<TEXT, STRUCT<x DOUBLE PRECISION, d DATE>>>;l|BIGINT[][]")
+        for epoch, row in enumerate(rows):
+            driver.rows([row])
+            driver.append("u/lake", epoch + 1)
+        assert kernel(path) == (4, wanted)
+        assert driver.compact_all() == (4, 1)
+        driver.ask("checkpoint", 0)
+    assert kernel(path) == (5, wanted)
