@@ -435,7 +435,7 @@ static wr_status copy_bytes(struct wr_parquet_merge *m, uint64_t start, uint64_t
                             struct wr_error *err)
 {
     while (bytes > 0) {
-        const char *at;
+        const char *at = NULL; /* GCC 12 at -O3 does not see that it is set */
         WR_TRY(bytes_at(m, start, 1, &at, err));
         const uint64_t there = m->window.bytes - (start - m->window_at);
         const uint64_t some = there < bytes ? there : bytes;
