@@ -22,7 +22,7 @@ enum wr_protobuf_op {
     OP_TEXT,
     OP_BYTES,
     OP_TIMESTAMP,
-    OP_VALUE, /* any other scalar, by protobuf_value.c */
+    OP_VALUE, /* any other scalar, by protobuf_scalar.c */
     OP_DEFER,
     OP_DESCEND,
 };

@@ -1,5 +1,5 @@
 /* protobuf_value.h: values of Protobuf's fields as Weir's types: converted, gathered into STRUCT, ARRAY and MAP, written as JSON. What
- * protobuf_run.c has no step of its own for.
+ * protobuf_run.c has no step of its own for. Made by the files that protobuf_parts.h lists.
  *
  * A message's fields come in any order, in pieces and repeatedly, a nested value's slots go out in one order: so a field's
  * occurrences are gathered first (a list of where they lie in the record), then each slot is made out of its list. Of scalars the
