@@ -450,7 +450,7 @@ static int64_t file_deadline_ns(const struct wr_reader *r)
 
 const struct wr_source_ops wr_source_file = {
     .name = "file",
-    .help = "Lines of files, globs, directories or standard input; plain, gzip or zstd.",
+    .help = "Lines (or Avro containers) of files, globs, directories or standard input; plain, gzip or zstd.",
     .options = file_options,
     .always_bounded = true,
     .is_file = true,
