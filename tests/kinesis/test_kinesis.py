@@ -426,6 +426,19 @@ def test_fan_out_is_bounded_and_signed_and_survives_cut_streams(kinesis_mock, un
     assert p.ids() == list(range(1000))
 
 
+@pytest.mark.parametrize("server, how", [("kinesalite", {}), pytest.param("kinesis_mock", {"consumer": "weir"}, marks=pytest.mark.full)],
+                         ids=["polled", "fan-out"])
+def test_more_than_fits_into_memory(request, server, how, unique, tmp_path):
+    """The source's share of 64 MiB is smaller than one answer."""
+    server, count = request.getfixturevalue(server), 80
+    stream = server.create_stream(unique("s"), 2)
+    for at in range(0, count, 20):
+        server.put(stream, [(str(i), {"id": i, "v": "x" * 150_000}) for i in range(at, at + 20)])
+    p = Pipeline(server, stream, tmp_path, columns="id BIGINT NOT NULL, v TEXT", select="id, length(v) AS n", **how)
+    p.run("--memory", "64MiB")
+    assert sorted(p.ids()) == list(range(count)) and {row["n"] for row in p.rows()} == {150_000}
+
+
 # --- writing -----------------------------------------------------------------------------------
 
 

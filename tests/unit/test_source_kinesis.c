@@ -52,6 +52,20 @@ Test(source_kinesis, records_are_read_in_place)
     wr_kinesis_block_release(block);
 }
 
+Test(source_kinesis, an_event_of_a_subscription_tells_where_it_goes_on_and_the_shards_end)
+{
+    struct wr_kinesis_answer answer;
+    struct wr_kinesis_block *block =
+        block_of("{\"Records\":[],\"ContinuationSequenceNumber\":\"4968\",\"MillisBehindLatest\":0,\"ChildShards\":["
+                 "{\"ShardId\":\"shardId-000000000003\",\"ParentShards\":[\"a\",\"b\"]}]}");
+    cr_assert_eq(read_block(block, "", &answer), WR_OK);
+    cr_assert_eq(answer.came, 0);
+    cr_assert_eq(answer.behind_ms, 0);
+    cr_assert(wr_slice_is(answer.continuation, "4968"));
+    cr_assert(wr_slice_is(answer.children, "[{\"ShardId\":\"shardId-000000000003\",\"ParentShards\":[\"a\",\"b\"]}]"));
+    wr_kinesis_block_release(block);
+}
+
 Test(source_kinesis, records_up_to_the_cursor_are_left_out)
 {
     struct wr_kinesis_answer answer;
