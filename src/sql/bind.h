@@ -169,6 +169,11 @@ bool wr_bind_window_call(struct wr_bind *bind, const struct wr_ast_expr *ast);
 /* STRUCT, ARRAY and MAP (bind_nested.c). */
 struct wr_expr *wr_bind_struct_field(struct wr_bind *bind, struct wr_expr *value,
                                      const struct wr_ast_name *name, uint32_t at);
+/* A field of a STRUCT, computed. */
+struct wr_expr *wr_bind_field_of(struct wr_arena *arena, struct wr_expr *whole, uint32_t field,
+                                 uint32_t at, uint32_t end);
+/* Of a column that is a field of another one of the draft: that one, and which field; else WR_NO_COLUMN. */
+uint32_t wr_bind_whole_of(const struct wr_draft *draft, uint32_t column, uint32_t *field);
 struct wr_expr *wr_bind_index(struct wr_bind *bind, const struct wr_ast_expr *ast);
 struct wr_expr *wr_bind_constructor(struct wr_bind *bind, const struct wr_ast_expr *ast);
 /* cardinality and others. NULL and *is false: another function. */

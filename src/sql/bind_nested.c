@@ -160,6 +160,68 @@ static uint32_t field_column(struct wr_binder *binder, struct wr_draft *draft, u
     return WR_NO_COLUMN;
 }
 
+/* The other way round: the draft's column that has the wanted one as a field; WR_NO_COLUMN: it is none's. */
+static uint32_t find_carrier(const struct wr_draft *draft, uint32_t below)
+{
+    for (uint32_t c = 0; below != WR_NO_COLUMN && c < draft->schema.count; c++) {
+        const bool carries =
+            draft->kind == WR_NODE_UNNEST
+                ? draft->unnest.columns[c] == below
+                : draft->project[c]->kind == WR_EXPR_COLUMN && draft->project[c]->column == below;
+        if (carries) {
+            return c;
+        }
+    }
+    return WR_NO_COLUMN;
+}
+
+uint32_t wr_bind_whole_of(const struct wr_draft *draft, uint32_t column, uint32_t *field)
+{
+    const uint32_t first = draft->schema.count - draft->path_count;
+    switch (draft->kind) {
+    case WR_NODE_SCAN:
+        if (column < first) {
+            return WR_NO_COLUMN;
+        }
+        *field = draft->paths[column - first].field;
+        return draft->paths[column - first].column;
+    case WR_NODE_FILTER:
+        return wr_bind_whole_of(draft->inputs[0], column, field);
+    case WR_NODE_PROJECT:
+        return draft->project[column]->kind != WR_EXPR_COLUMN
+                   ? WR_NO_COLUMN
+                   : find_carrier(draft, wr_bind_whole_of(draft->inputs[0],
+                                                          draft->project[column]->column, field));
+    case WR_NODE_UNNEST: {
+        const uint32_t code = draft->unnest.columns[column];
+        if (code < WR_UNNEST_FIELD) {
+            return find_carrier(draft, wr_bind_whole_of(draft->inputs[0], code, field));
+        }
+        *field = code - WR_UNNEST_FIELD;
+        return code >= WR_UNNEST_ELEMENT || draft->unnest.value->type.id != WR_TYPE_ARRAY
+                   ? WR_NO_COLUMN
+                   : find_carrier(draft, WR_UNNEST_ELEMENT);
+    }
+    case WR_NODE_WINDOW:
+    case WR_NODE_UNION:
+        break;
+    }
+    return WR_NO_COLUMN;
+}
+
+struct wr_expr *wr_bind_field_of(struct wr_arena *arena, struct wr_expr *whole, uint32_t field,
+                                 uint32_t at, uint32_t end)
+{
+    struct wr_expr *index = wr_expr_new(arena, WR_EXPR_CONST, wr_type_of(WR_TYPE_INT32), at, end, 0);
+    index->value.i32 = (int32_t)field;
+    struct wr_expr *step = wr_expr_call(arena, WR_FN_STRUCT_FIELD,
+                                        wr_nested_of(whole->type)->fields[field].type, whole, index);
+    step->at = at;
+    step->at_bytes = end - at;
+    step->nullable = true;
+    return step;
+}
+
 /* ---- fields, elements, values ---- */
 
 static void fail_field(struct wr_binder *binder, const struct wr_nested *nested,
@@ -229,14 +291,7 @@ struct wr_expr *wr_bind_struct_field(struct wr_bind *bind, struct wr_expr *value
             return wr_expr_column(binder->arena, column, type, true, at, name->end);
         }
     }
-    struct wr_expr *index =
-        wr_expr_new(binder->arena, WR_EXPR_CONST, wr_type_of(WR_TYPE_INT32), name->at, name->end, 0);
-    index->value.i32 = field;
-    struct wr_expr *step = wr_expr_call(binder->arena, WR_FN_STRUCT_FIELD, type, value, index);
-    step->at = at;
-    step->at_bytes = name->end - at;
-    step->nullable = true;
-    return step;
+    return wr_bind_field_of(binder->arena, value, (uint32_t)field, at, name->end);
 }
 
 static struct wr_expr *call_of(struct wr_binder *binder, enum wr_function function,

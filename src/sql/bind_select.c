@@ -372,6 +372,27 @@ static const struct wr_scope_column *inherited(const struct select *s, enum wr_t
     return NULL;
 }
 
+/* A field of a STRUCT that is grouped by as a whole, over the WINDOW's columns; NULL: the column is no such field. */
+static struct wr_expr *field_of_key(struct select *s, const struct wr_expr *expr, uint32_t column)
+{
+    struct wr_arena *arena = s->binder->arena;
+    uint32_t field = 0;
+    const uint32_t whole = wr_bind_whole_of(s->scope->node, column, &field);
+    if (whole == WR_NO_COLUMN) {
+        return NULL;
+    }
+    struct wr_expr *of = NULL;
+    for (uint32_t k = 0; k < s->key_count && of == NULL; k++) {
+        if (s->keys[k]->kind == WR_EXPR_COLUMN && s->keys[k]->column == whole) {
+            of = wr_expr_column(arena, 2 + k, s->keys[k]->type, s->keys[k]->nullable, expr->at,
+                                expr->at + expr->at_bytes);
+        }
+    }
+    of = of != NULL ? of : field_of_key(s, expr, whole);
+    return of == NULL ? NULL
+                      : wr_bind_field_of(arena, of, field, expr->at, expr->at + expr->at_bytes);
+}
+
 /* Over the WINDOW's columns; NULL with an error for a column that is neither grouped nor
  * aggregated. */
 static struct wr_expr *over_window(struct select *s, struct wr_expr *expr)
@@ -395,6 +416,10 @@ static struct wr_expr *over_window(struct select *s, struct wr_expr *expr)
                               expr->at + expr->at_bytes);
     }
     if (expr->kind == WR_EXPR_COLUMN) {
+        struct wr_expr *field = field_of_key(s, expr, expr->column);
+        if (field != NULL) {
+            return field;
+        }
         wr_bind_fail(s->binder, expr->at,
                      "column \"%s\" is neither in GROUP BY nor inside an aggregate",
                      s->scope->node->schema.fields[expr->column].name);

@@ -396,14 +396,8 @@ static struct wr_expr *computed_path(struct shape *shape, const struct wr_draft 
         return wr_expr_column(shape->arena, column, scan->schema.fields[column].type, true, 0, 0);
     }
     const struct wr_draft_path *path = &scan->paths[column - first];
-    struct wr_expr *index =
-        wr_expr_new(shape->arena, WR_EXPR_CONST, wr_type_of(WR_TYPE_INT32), 0, 0, 0);
-    index->value.i32 = (int32_t)path->field;
-    struct wr_expr *field =
-        wr_expr_call(shape->arena, WR_FN_STRUCT_FIELD, scan->schema.fields[column].type,
-                     computed_path(shape, scan, path->column, whole), index);
-    field->nullable = true;
-    return field;
+    return wr_bind_field_of(shape->arena, computed_path(shape, scan, path->column, whole),
+                            path->field, 0, 0);
 }
 
 /* Fields of which the whole, or a larger part, is needed too are taken from that: nothing is decoded twice. */

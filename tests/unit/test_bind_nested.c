@@ -257,3 +257,13 @@ Test(bind_nested, a_sink_is_partitioned_by_a_field_as_by_an_expression)
     cr_assert_eq(plan->nodes[sink->node].schema.count, 3u);
     wr_plan_destroy(plan);
 }
+
+Test(bind_nested, a_struct_that_is_grouped_by_gives_its_fields)
+{
+    expect_explain(OUT "SELECT payload.user.id AS uid, count(*) AS n FROM TUMBLE(events, ts, INTERVAL '1 second') "
+                       "GROUP BY window_start, window_end, payload",
+                   "project payload.user.id AS uid, count AS n\n");
+    expect_explain(OUT "SELECT item.sku, count(*) AS n FROM TUMBLE(events, ts, INTERVAL '1 second') AS e, "
+                       "UNNEST(e.payload.items) AS item GROUP BY window_start, window_end, item",
+                   "project item.sku AS sku, count AS n\n");
+}
