@@ -195,7 +195,8 @@ void wr_kinesis_stream_done(struct wr_kinesis_fetcher *f, struct wr_kinesis_shar
         wr_kinesis_fetch_failed(f, shard, &fetch->event_error);
     } else if (outcome != WR_KINESIS_OK) {
         (void)wr_kinesis_fail(&f->api, &fetch->call, what, &err);
-        if (outcome == WR_KINESIS_INVALID && fetch->at.cursor.sequence[0] != '\0') {
+        if ((outcome == WR_KINESIS_INVALID || outcome == WR_KINESIS_NOT_FOUND) &&
+            fetch->at.cursor.sequence[0] != '\0') {
             wr_kinesis_skip_gap(f, shard, &err);
         } else {
             wr_kinesis_fetch_failed(f, shard, &err);

@@ -400,7 +400,8 @@ static void call_failed(struct wr_kinesis_fetcher *f, struct wr_kinesis_shard *s
     char what[64 + WR_KINESIS_ID_BYTES_MAX];
     (void)snprintf(what, sizeof what, "read shard %s", shard->id);
     (void)wr_kinesis_fail(&f->api, &fetch->call, what, &err);
-    if (iterator && outcome == WR_KINESIS_INVALID && fetch->at.cursor.sequence[0] != '\0') {
+    if (iterator && (outcome == WR_KINESIS_INVALID || outcome == WR_KINESIS_NOT_FOUND) &&
+        fetch->at.cursor.sequence[0] != '\0') { /* where the stream is not there, the next call says so */
         wr_kinesis_skip_gap(f, shard, &err);
         return;
     }

@@ -307,6 +307,23 @@ def test_wrong_keys_and_streams_are_told_apart(one, unique, tmp_path):
     assert f"no shard of stream {other}" in Pipeline(one, other, tmp_path).run(code=1).stderr
 
 
+def test_records_that_are_gone_are_a_gap_that_is_told(one, unique, tmp_path):
+    """The stream is made anew with fewer shards: what the state knows of the old ones is not there."""
+    stream = one.create_stream(unique("s"), 2)
+    one.put(stream, events(0, 100))
+    p = Pipeline(one, stream, tmp_path)
+    p.run()
+    one.client().delete_stream(StreamName=stream)
+    wait_until(lambda: stream not in one.client().list_streams()["StreamNames"], "the stream to be gone")
+    one.create_stream(stream, 1)
+    one.put(stream, events(100, 50))
+    told = p.run(code=1).stderr
+    assert "shardId-000000000001 is not there any more" in told and "on_gap = 'skip'" in told
+    p = Pipeline(one, stream, tmp_path, on_gap="skip")
+    assert "is skipped" in p.run().stderr
+    assert sorted(p.ids()) == list(range(150))
+
+
 def test_a_service_that_is_away_is_waited_for(one, unique, tmp_path):
     stream = one.create_stream(unique("s"), 1)
     gate = KinesisGate(one).start()
