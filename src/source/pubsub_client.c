@@ -183,6 +183,8 @@ static void run_streams(struct wr_source *s, int64_t now, uint64_t queue_bytes)
         if (stream->held ? room : full) {
             stream->held = !stream->held;
             wr_grpc_hold(&stream->call, stream->held);
+            wr_log_debug("pubsub", "subscription %s: stream %u %s: %llu bytes wait", s->subscription, i,
+                         stream->held ? "is held back" : "goes on", (unsigned long long)queue_bytes);
         }
         if (now - stream->kept_ns >= KEEP_ALIVE_NS) {
             stream->kept_ns = now;

@@ -527,6 +527,26 @@ def test_a_missing_topic_and_a_wrong_column_are_told(server, tmp_path):
     assert run_weir(*arguments, **how).code == 2
 
 
+def test_a_sink_that_does_not_keep_up_holds_the_streams_back(fake, tmp_path):
+    """Little memory, much to read, and for two seconds nowhere to put it: then all goes on."""
+    import grpc
+
+    fake.create("from")
+    fake.create("to")
+    until = time.monotonic() + 2
+    fake.trouble["Publish"] = lambda request: ((grpc.StatusCode.UNAVAILABLE, "not now")
+                                               if request.messages and time.monotonic() < until else None)
+    fake.publish("from", [json.dumps({"id": i, "v": "x" * 40_000}).encode() for i in range(1500)])
+    sql = tmp_path / "p.sql"
+    sql.write_text("""CREATE SOURCE s (id BIGINT, v TEXT) WITH (connector = 'pubsub', subscription = 'from', format = 'json', empty_after = '2s');
+      CREATE SINK o WITH (connector = 'pubsub', topic = 'to', format = 'json') AS SELECT id, v FROM s;""")
+    result = run_weir("run", sql, "--bounded", "--memory", "64MiB", "--log-level", "debug", "--state", tmp_path / "state", env=fake.env(),
+                      code=0)
+    assert "is held back" in result.stderr and "goes on" in result.stderr, result
+    assert sorted({json.loads(m.data)["id"] for m in fake.published[1500:]}) == once(1500)
+    assert fake.counts("from") == (0, 0, 1500)
+
+
 # --- how fast ---------------------------------------------------------------------------------
 
 
