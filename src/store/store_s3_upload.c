@@ -513,7 +513,26 @@ static void append_completion(struct wr_buf *xml, const struct wr_buf *parts)
     wr_buf_text(xml, "</CompleteMultipartUpload>");
 }
 
-/* What became of the request that completes an upload. Done already is WR_OK: no such upload, and
+/* While an attempt whose answer was lost is still at work, the server has taken the parts and not yet made the object: another attempt
+ * finds parts missing (InvalidPart, seen of MinIO). */
+#define SETTLE_ATTEMPTS 10u
+#define SETTLE_PAUSE_MS 300u
+
+/* Whether the object with put_id is there, or comes soon. */
+static bool settles(struct s3_store *store, const char *key, const char *put_id, uint32_t attempts)
+{
+    for (uint32_t i = 0; i < attempts; i++) {
+        if (i > 0) {
+            wr_clock_sleep_ms(SETTLE_PAUSE_MS);
+        }
+        if (wr_s3_whose(store, key, put_id, NULL) == WR_OK) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What became of the request that completes an upload. Done already is WR_OK: no such upload (or parts of it are gone), and
  * the object with put_id is there. */
 static wr_status judge(struct s3_store *store, const struct s3_ask *ask,
                        const struct wr_http_call *call, const char *put_id, bool open_outcome,
@@ -525,8 +544,10 @@ static wr_status judge(struct s3_store *store, const struct s3_ask *ask,
         return WR_OK;
     }
     const bool gone = wr_s3_is_error(call, "NoSuchUpload");
+    const bool taken = wr_s3_is_error(call, "InvalidPart");
     const wr_status failed = wr_s3_fail(store, ask, call, "publish an upload", err);
-    if ((gone || open_outcome) && wr_s3_whose(store, ask->key, put_id, NULL) == WR_OK) {
+    if ((gone || taken || open_outcome) &&
+        settles(store, ask->key, put_id, taken ? SETTLE_ATTEMPTS : 1)) {
         return WR_OK; /* an attempt whose answer was lost, or another process, did it */
     }
     if (gone) {
