@@ -335,7 +335,9 @@ static void finish_epoch(struct wr_control *c)
     struct wr_epoch_cut cut;
     wr_epoch_take_cut(&p->board, &cut);
     gather_published(c);
-    c->final_done = cut.final;
+    /* Rows that were refused within the final epoch become dead letters in one more. */
+    c->final_done = cut.final && atomic_load_explicit(&p->rejects.put, memory_order_relaxed) ==
+                                     c->rejects_at_final;
     wr_ledger_view_take(p->ledger, &cut, c->published);
     wr_ledger_view_release(p->ledger, release_positions, p);
     c->epoch_open = false;
@@ -385,6 +387,7 @@ static wr_status request_if_due(struct wr_control *c, struct wr_time now, struct
                        (p->config.replay != NULL && wr_replay_done(p->config.replay)) ||
                        atomic_load_explicit(&p->stop_asked, memory_order_acquire);
     const bool ended = wr_epoch_all_finished(&p->board) || asked;
+    const uint64_t refused = atomic_load_explicit(&p->rejects.put, memory_order_relaxed);
     const bool rejects = atomic_load_explicit(&p->rejects.any, memory_order_relaxed);
     if (is_replaying(c, now)) {
         if (asked) {
@@ -395,6 +398,7 @@ static wr_status request_if_due(struct wr_control *c, struct wr_time now, struct
     }
     if (ended && !rejects) {
         atomic_store_explicit(&p->stopping, asked, memory_order_relaxed);
+        c->rejects_at_final = refused;
         request_epoch(c, now, true);
     } else if (now.mono_ns >= c->next_epoch_ns) {
         c->next_epoch_ns = now.mono_ns + p->epoch_interval_us * 1000;

@@ -29,6 +29,7 @@ struct wr_control {
     uint64_t epoch;         /* newest requested, or claimed */
     bool epoch_open;
     bool final_done;
+    uint64_t rejects_at_final; /* how many rows sinks had refused before the final epoch was asked for */
     bool stop; /* a signal asked for it */
     int64_t next_epoch_ns;
     int64_t retry_ns;

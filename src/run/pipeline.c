@@ -139,8 +139,10 @@ void wr_pipeline_take_rejects(struct wr_pipeline *p, struct wr_side_rows *side)
 static void wake_worker(void *ctx, uint32_t worker)
 {
     struct wr_pipeline *p = ctx;
-    if (p->worker_ios[worker] != NULL) {
-        wr_io_wake(p->worker_ios[worker]);
+    /* Acquire pairs with wr_worker_open_loop's release: a source's threads may call before all loops are there. */
+    struct wr_io *io = __atomic_load_n(&p->worker_ios[worker], __ATOMIC_ACQUIRE);
+    if (io != NULL) {
+        wr_io_wake(io);
     }
 }
 

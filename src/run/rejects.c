@@ -36,6 +36,7 @@ void wr_rejects_put(struct wr_rejects *rejects, uint32_t sink, const char *row_j
     }
     rejects->last = reject;
     atomic_store_explicit(&rejects->any, true, memory_order_relaxed);
+    atomic_fetch_add_explicit(&rejects->put, 1, memory_order_relaxed);
     pthread_mutex_unlock(&rejects->lock);
 }
 

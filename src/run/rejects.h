@@ -22,6 +22,7 @@ struct wr_rejects {
     struct wr_reject *first;
     struct wr_reject *last;
     atomic_bool any; /* a cheap look each turn */
+    _Atomic uint64_t put; /* ever */
 };
 
 void wr_rejects_init(struct wr_rejects *rejects);

@@ -132,7 +132,7 @@ wr_status wr_worker_open_loop(struct wr_worker *w, struct wr_error *err)
     struct wr_pipeline *p = w->pipeline;
     const wr_status status =
         wr_io_create(&w->io, p->config.stepped ? WR_IO_SIM : WR_IO_AUTO, 256, err);
-    p->worker_ios[w->index] = w->io;
+    __atomic_store_n(&p->worker_ios[w->index], w->io, __ATOMIC_RELEASE);
     return status;
 }
 

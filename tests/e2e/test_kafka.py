@@ -1,6 +1,7 @@
 """Weir between a real Kafka's producers and consumers."""
 
 import json
+import os
 import random
 import signal
 import threading
@@ -268,3 +269,19 @@ def test_errors_name_the_topic_and_the_broker(kafka, unique, tmp_path):
     assert result.code in (1, 2) and "127.0.0.1:1" in result.stderr and "hint:" in result.stderr
     result = run_weir("run", write(tmp_path, source(kafka, missing, **{"kafka.fetch.wait.max.mss": "1"}) + out), "--quiet", timeout=60)
     assert result.code == 2 and "fetch.wait.max.mss" in result.stderr
+
+
+def test_rows_refused_at_the_very_end_become_dead_letters(kafka, unique, tmp_path):
+    """All rows leave with the last epoch of a run that ends by itself: what the broker refuses then must not be forgotten."""
+    topic = kafka.create_topic(unique("small"), max_message_bytes=2000)
+    rows = [{"id": i, "text": os.urandom(3000).hex() if i % 10 == 0 else "short"} for i in range(50)]
+    (tmp_path / "in.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "p.sql").write_text(f"""
+      CREATE SOURCE s (id BIGINT, text TEXT) WITH (connector='file', path='{tmp_path}/in.ndjson', format='json', on_error='bad');
+      CREATE SINK out WITH (connector='kafka', brokers='{kafka.brokers}', topic='{topic}') AS SELECT * FROM s;
+      CREATE SINK bad WITH (connector='file', path='{tmp_path}/bad.ndjson');""")
+    run_weir("run", tmp_path / "p.sql", "--quiet", code=0)
+    sent = [row["id"] for row in kafka.read_json(topic)]
+    letters = [json.loads(line) for line in (tmp_path / "bad.ndjson").read_text().splitlines()]
+    refused = [json.loads(letter["_value"])["id"] for letter in letters]
+    assert sorted(sent + refused) == list(range(50)) and set(range(0, 50, 10)) <= set(refused), "a broker refuses whole batches"

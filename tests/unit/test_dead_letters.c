@@ -163,7 +163,7 @@ Test(dead_letters, a_part_that_is_not_there_yet_has_no_letters, .fini = clean_up
     other.connector = "stdout";
     cr_assert_eq(wr_letters_open(&letters, &other, &err), WR_FAIL);
     cr_assert_eq(err.cls, WR_CLASS_USER);
-    cr_assert_not_null(strstr(err.hint, "'file' and 'kafka'"));
+    cr_assert_not_null(strstr(err.hint, "'delta' and 'parquet'"));
 }
 
 Test(dead_letters, what_was_replayed_by_error_alone_counts_for_those_errors)
