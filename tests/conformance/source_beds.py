@@ -72,7 +72,6 @@ class Bed:
 
 class KafkaBed(Bed):
     name = "kafka"
-    record_bytes_max = 900_000
     takes_proxy = False  # test_kills.py has a broker behind a proxy, which it must be told about
 
     def create(self):
@@ -80,7 +79,7 @@ class KafkaBed(Bed):
 
     def put(self, values, key=None):
         self.server.produce(self.stream, values, keys=[key] * len(values) if key is not None else None,
-                            partition=None if key is not None else (lambda i: i % 4))
+                            partition=None if key is not None else (lambda i: i % 4), message_max_bytes=11_000_000)
 
     def options(self):
         return {"connector": "kafka", "brokers": self.endpoint or self.server.brokers, "topic": self.stream}
