@@ -18,8 +18,10 @@ Test(type, names_are_sql)
                "NUMERIC(38,10)");
     for (int id = 0; id < WR_TYPE_COUNT_; id++) {
         char name[32];
-        wr_type_name(wr_type_of((enum wr_type_id)id), name, sizeof(name));
-        cr_assert(strlen(name) > 1);
+        if (!wr_type_is_nested(wr_type_of((enum wr_type_id)id))) { /* those are named by their shapes: test_nested.c */
+            wr_type_name(wr_type_of((enum wr_type_id)id), name, sizeof(name));
+            cr_assert(strlen(name) > 1);
+        }
         cr_assert_eq(wr_type_width(wr_type_of((enum wr_type_id)id)) == 0, id == WR_TYPE_NULL);
     }
 }
