@@ -352,7 +352,7 @@ static wr_status emit_missing(struct wr_avro_compiler *c, const struct wr_avro_n
         reader = field != NULL && json != NULL ? field->type : NULL;
     }
     if (reader != NULL && json != NULL && !json_is_null(json)) {
-        union wr_avro_value *value = WR_ARENA_NEW(&c->program->arena, union wr_avro_value);
+        union wr_scalar *value = WR_ARENA_NEW(&c->program->arena, union wr_scalar);
         if (!wr_avro_default(reader, json, column->type, c->program->unit_digits,
                              &c->program->arena, value)) {
             return refuse(c, column, NULL, "the schema's default does not fit the column");

@@ -88,7 +88,7 @@ static bool put_json(const struct wr_avro_nest *nest, struct wr_avro_nest_run *r
 
 static bool put_scalar(const struct wr_avro_nest *nest, struct wr_avro_nest_run *r)
 {
-    union wr_avro_value value;
+    union wr_scalar value;
     if (!wr_avro_read(r->c, nest->node, nest->type, r->unit_digits, r->arena, &value, r->shown)) {
         return misfit(r, nest->type);
     }
@@ -177,7 +177,7 @@ static bool put_record_sorted(const struct wr_avro_nest *nest, struct wr_avro_ne
 static bool put_key(const struct wr_avro_nest *nest, struct wr_avro_nest_run *r, struct wr_slice key)
 {
     const struct wr_type type = wr_nested_of(nest->type)->fields[0].type;
-    union wr_avro_value value;
+    union wr_scalar value;
     if (!wr_utf8_valid(key.data, key.bytes)) {
         return wrong(r, "a string is not UTF-8");
     }
@@ -368,7 +368,7 @@ static bool default_entries(struct defaults *d, const struct wr_avro_node *node,
     json_t *value;
     json_object_foreach((json_t *)json, key, value)
     {
-        union wr_avro_value own;
+        union wr_scalar own;
         if (nested->fields[0].type.id == WR_TYPE_TEXT) {
             wr_nested_put_bytes(&d->writer, key, strlen(key));
         } else if (fine && wr_decoder_convert(nested->fields[0].type, wr_slice_of(key), false,
@@ -400,7 +400,7 @@ static bool open_default(struct defaults *d, const struct wr_avro_node *node, co
 static bool put_default(struct defaults *d, const struct wr_avro_node *node, const json_t *json,
                         struct wr_type type)
 {
-    union wr_avro_value value;
+    union wr_scalar value;
     if (json_is_null(json)) {
         wr_nested_put_null(&d->writer);
         return true;
@@ -420,7 +420,7 @@ static bool put_default(struct defaults *d, const struct wr_avro_node *node, con
 }
 
 bool wr_avro_nest_default(const struct wr_avro_node *node, const json_t *json, struct wr_type type,
-                          uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value)
+                          uint32_t unit_digits, struct wr_arena *arena, union wr_scalar *value)
 {
     struct defaults d = { .arena = arena, .unit_digits = unit_digits };
     const bool fine = open_default(&d, node, json, type);

@@ -27,7 +27,7 @@ struct wr_avro_nest {
     };
     /* STRUCT */
     uint32_t *slots; /* per field of the writer: its slot, when it has one */
-    const union wr_avro_value **missing; /* per slot: what it is without the writer; NULL: NULL */
+    const union wr_scalar **missing; /* per slot: what it is without the writer; NULL: NULL */
     bool *has;                           /* per slot: the writer has it */
     bool in_order; /* slots ascend */
 };
@@ -52,7 +52,7 @@ bool wr_avro_nest_run(const struct wr_avro_nest *nest, struct wr_avro_nest_run *
 /* A default of a nested type. False: it does not fit. */
 bool wr_avro_nest_default(const struct wr_avro_node *node, const json_t *json, struct wr_type type,
                           uint32_t unit_digits, struct wr_arena *arena,
-                          union wr_avro_value *value);
+                          union wr_scalar *value);
 /* The branch of a union that a default is of. */
 const struct wr_avro_node *wr_avro_default_branch(const struct wr_avro_node *node,
                                                   const json_t *json);

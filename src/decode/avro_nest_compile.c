@@ -78,13 +78,13 @@ static const struct wr_avro_nest *compile_union(struct wr_avro_compiler *c,
 
 /* What a slot is that the writer does not have. */
 static bool take_default(struct wr_avro_compiler *c, const struct wr_avro_field *own,
-                         struct wr_type type, const union wr_avro_value **missing)
+                         struct wr_type type, const union wr_scalar **missing)
 {
     *missing = NULL;
     if (own == NULL || own->otherwise == NULL || json_is_null(own->otherwise)) {
         return true;
     }
-    union wr_avro_value *value = WR_ARENA_NEW(&c->program->arena, union wr_avro_value);
+    union wr_scalar *value = WR_ARENA_NEW(&c->program->arena, union wr_scalar);
     if (!wr_avro_default(own->type, own->otherwise, type, c->program->unit_digits,
                          &c->program->arena, value)) {
         (void)wr_fail(c->err, WR_CLASS_DATA, "the schema's default does not fit");
@@ -130,7 +130,7 @@ static const struct wr_avro_nest *compile_record(struct wr_avro_compiler *c,
     const uint32_t slots = wr_nested_of(type)->field_count;
     nest->inner = WR_ARENA_ARRAY(arena, const struct wr_avro_nest *, writer->count + 1);
     nest->slots = WR_ARENA_ARRAY(arena, uint32_t, writer->count + 1);
-    nest->missing = WR_ARENA_ARRAY(arena, const union wr_avro_value *, slots);
+    nest->missing = WR_ARENA_ARRAY(arena, const union wr_scalar *, slots);
     nest->has = WR_ARENA_ARRAY(arena, bool, slots);
     for (uint32_t i = 0; i < slots; i++) {
         if (!compile_slot(c, nest, wr_avro_record_of(reader), i)) {

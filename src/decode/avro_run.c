@@ -1,5 +1,6 @@
 /* avro_run.c: the machine that carries out a program's steps; see avro_program.h. */
 #include "decode/avro_nest.h"
+#include "decode/fast_text.h"
 #include <stdio.h>
 
 /* Without it the cursor goes to memory and back around each call: half of a record's time. */
@@ -59,55 +60,10 @@ __attribute__((noinline)) static bool set_null(struct machine *m, const struct w
     return true;
 }
 
-/* 12 bytes are there to be read in most records' strings: no call for their length. */
-INLINE struct wr_view view_of(const char *data, size_t bytes, const uint8_t *end)
-{
-    if (bytes <= WR_VIEW_INLINE_BYTES && (size_t)((const char *)end - data) >= 12) {
-        static const uint64_t low[] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff,
-                                        0xffffffffffff, 0xffffffffffffff, UINT64_MAX };
-        uint64_t head;
-        uint32_t tail;
-        struct wr_view view;
-        memcpy(&head, data, 8);
-        memcpy(&tail, data + 8, 4);
-        head &= low[bytes < 8 ? bytes : 8];
-        tail &= (uint32_t)low[bytes > 8 ? bytes - 8 : 0];
-        /* By whole words: pieces would have to be put together again from the store buffer. */
-        const uint64_t words[2] = { bytes | head << 32, head >> 32 | (uint64_t)tail << 32 };
-        memcpy(&view, words, sizeof view);
-        return view;
-    }
-    return wr_view_of(data, bytes);
-}
-
-/* ASCII by words, of which the last two may overlap. */
-INLINE bool is_utf8(const char *data, size_t bytes)
-{
-    uint64_t seen = 0;
-    uint64_t word;
-    uint32_t half;
-    if (bytes >= 8) {
-        for (size_t i = 0; i + 8 < bytes; i += 8) {
-            memcpy(&word, data + i, 8);
-            seen |= word;
-        }
-        memcpy(&word, data + bytes - 8, 8);
-        seen |= word;
-    } else if (bytes >= 4) {
-        memcpy(&half, data, 4);
-        seen = half;
-        memcpy(&half, data + bytes - 4, 4);
-        seen |= half;
-    } else if (bytes > 0) {
-        seen = (uint8_t)data[0] | (uint8_t)data[bytes / 2] | (uint8_t)data[bytes - 1];
-    }
-    return (seen & 0x8080808080808080u) == 0 || wr_utf8_valid(data, bytes);
-}
-
 __attribute__((noinline)) static bool run_value(struct machine *m, const struct wr_avro_step *step,
                                                 uint32_t unit_digits)
 {
-    union wr_avro_value value;
+    union wr_scalar value;
     char shown[64];
     if (!wr_avro_read(&m->c, step->node, step->type, unit_digits, &m->run->batch->arena, &value,
                       shown)) {
@@ -340,10 +296,10 @@ INLINE bool fast_step(const struct wr_avro_program *program, struct machine *m,
         if (!fast_text(c, m, step, &bytes)) {
             return false;
         }
-        if (step->op == OP_TEXT && !is_utf8(bytes.data, bytes.bytes)) {
+        if (step->op == OP_TEXT && !wr_fast_utf8(bytes.data, bytes.bytes)) {
             return trip(m, step, "a string is not UTF-8");
         }
-        *(struct wr_view *)slot(m, step) = view_of(bytes.data, bytes.bytes, c->end);
+        *(struct wr_view *)slot(m, step) = wr_fast_view(bytes.data, bytes.bytes, c->end);
         return true;
     case OP_ENUM:
         if (!fast_index(c, m, step, "an enum's index is out of range", &index)) {

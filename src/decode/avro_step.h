@@ -52,7 +52,7 @@ struct wr_avro_step {
         uint64_t bytes;                 /* SKIP_COUNT */
         const struct wr_avro_node *node; /* VALUE, JSON, SKIP_NODE */
         const struct wr_view *symbols;  /* ENUM: count of them */
-        const union wr_avro_value *set; /* SET */
+        const union wr_scalar *set; /* SET */
         const char *message;            /* REFUSE */
         uint32_t jump;                  /* UNION: first of count entries in jumps; JUMP: the step */
         const struct wr_avro_map_keys *map;     /* MAP */

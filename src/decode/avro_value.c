@@ -5,7 +5,6 @@
 #include "batch/text.h"
 #include "decode/avro_nest.h"
 #include "decode/decoder.h"
-#include <math.h>
 #include <stdio.h>
 
 #define DAY_US 86400000000LL
@@ -211,11 +210,11 @@ static bool time_text(int64_t us, struct wr_arena *arena, struct wr_view *view)
 
 /* An integer as what its logical type makes of it; false: no such time. */
 static bool natural_integer(const struct wr_avro_node *node, int64_t number,
-                            struct wr_arena *arena, union wr_avro_value *value)
+                            struct wr_arena *arena, union wr_scalar *value)
 {
     switch (node->logical) {
     case WR_AVRO_DATE:
-        value->days = (int32_t)number;
+        value->int32 = (int32_t)number;
         return number >= INT32_MIN && number <= INT32_MAX;
     case WR_AVRO_TIME_MILLIS:
         return !__builtin_mul_overflow(number, 1000, &number) &&
@@ -224,13 +223,13 @@ static bool natural_integer(const struct wr_avro_node *node, int64_t number,
         return time_text(number, arena, &value->view);
     case WR_AVRO_TIMESTAMP_MILLIS:
     case WR_AVRO_LOCAL_MILLIS:
-        return !__builtin_mul_overflow(number, 1000, &value->integer);
+        return !__builtin_mul_overflow(number, 1000, &value->int64);
     case WR_AVRO_TIMESTAMP_NANOS:
     case WR_AVRO_LOCAL_NANOS:
-        value->integer = number / 1000 - (number % 1000 < 0);
+        value->int64 = number / 1000 - (number % 1000 < 0);
         return true;
     default:
-        value->integer = number;
+        value->int64 = number;
         return true;
     }
 }
@@ -282,7 +281,7 @@ static bool natural_interval(struct wr_slice bytes, struct wr_interval *interval
 
 static bool natural_bytes(struct wr_avro_cursor *c, const struct wr_avro_node *node,
                           struct wr_slice bytes, struct wr_arena *arena,
-                          union wr_avro_value *value)
+                          union wr_scalar *value)
 {
     bool fits = true;
     if (node->logical == WR_AVRO_DECIMAL) {
@@ -300,7 +299,7 @@ static bool natural_bytes(struct wr_avro_cursor *c, const struct wr_avro_node *n
 }
 
 static bool read_natural(struct wr_avro_cursor *c, const struct wr_avro_node *node,
-                         struct wr_arena *arena, union wr_avro_value *value)
+                         struct wr_arena *arena, union wr_scalar *value)
 {
     struct wr_slice bytes = { "", 0 };
     int64_t number;
@@ -345,102 +344,16 @@ static bool read_natural(struct wr_avro_cursor *c, const struct wr_avro_node *no
 
 /* ---- conversion ---- */
 
-static struct wr_view keep(struct wr_buf *buf, struct wr_arena *arena)
-{
-    const struct wr_view view =
-        buf->bytes <= WR_VIEW_INLINE_BYTES
-            ? wr_view_of(buf->data, buf->bytes)
-            : wr_view_of(wr_arena_strndup(arena, buf->data, buf->bytes), buf->bytes);
-    wr_buf_deinit(buf);
-    return view;
-}
-
-static bool to_text(struct wr_type from, struct wr_type type, struct wr_arena *arena,
-                    union wr_avro_value *value)
-{
-    struct wr_buf buf = { 0 };
-    if (type.id == WR_TYPE_JSON) {
-        wr_text_format_json(&buf, from, value);
-    } else if (from.id == WR_TYPE_TEXT) {
-        return true;
-    } else if (from.id == WR_TYPE_BYTES) {
-        const struct wr_slice text = wr_view_slice(&value->view);
-        return wr_utf8_valid(text.data, text.bytes);
-    } else {
-        wr_text_format(&buf, from, value);
-    }
-    value->view = keep(&buf, arena);
-    return true;
-}
-
-/* Numbers go through their text: exact, and the one place that knows what fits where. */
-static bool from_text(struct wr_type from, struct wr_type type, uint32_t unit_digits,
-                      struct wr_arena *arena, union wr_avro_value *value)
-{
-    char room[64];
-    struct wr_slice text = { room, 0 };
-    if (from.id == WR_TYPE_TEXT) {
-        const struct wr_view view = value->view; /* value is written while the text is read */
-        return wr_decoder_convert(type, wr_view_slice(&view), false, unit_digits, arena, value);
-    }
-    if (from.id == WR_TYPE_INT64) {
-        text.bytes = (size_t)(wr_text_int64(room, value->integer) - room);
-    } else if (from.id == WR_TYPE_DECIMAL) {
-        text.bytes = wr_text_decimal(room, value->decimal, from.scale);
-    } else {
-        const double number = from.id == WR_TYPE_FLOAT32 ? (double)value->f32 : value->f64;
-        if (!isfinite(number)) {
-            return false;
-        }
-        text.bytes = (size_t)(wr_text_double(room, number) - room);
-    }
-    return wr_decoder_convert(type, text, true, unit_digits, arena, value);
-}
-
 static bool convert(struct wr_type from, struct wr_type type, uint32_t unit_digits,
-                    struct wr_arena *arena, union wr_avro_value *value)
+                    struct wr_arena *arena, union wr_scalar *value)
 {
-    if (type.id == WR_TYPE_TEXT || type.id == WR_TYPE_JSON) {
-        return to_text(from, type, arena, value);
-    }
-    if (from.id == WR_TYPE_DATE && wr_type_is_timestamp(type)) {
-        value->integer = (int64_t)value->days * DAY_US;
-        return true;
-    }
-    if (wr_type_is_timestamp(from) && type.id == WR_TYPE_DATE) {
-        const int64_t us = value->integer;
-        value->days = (int32_t)(us / DAY_US - (us % DAY_US < 0));
-        return true;
-    }
-    if (from.id == WR_TYPE_FLOAT32 && type.id == WR_TYPE_FLOAT64) {
-        value->f64 = (double)value->f32;
-        return true;
-    }
-    if (from.id == WR_TYPE_FLOAT64 && type.id == WR_TYPE_FLOAT32) {
-        const double wide = value->f64;
-        value->f32 = (float)wide;
-        return isfinite(value->f32) || !isfinite(wide);
-    }
-    if (from.id == type.id && from.id != WR_TYPE_DECIMAL) {
-        return true;
-    }
-    if (from.id == WR_TYPE_TEXT && type.id == WR_TYPE_BYTES) {
-        return true; /* a promotion of the specification: the text's own bytes */
-    }
-    return (wr_type_is_timestamp(from) && wr_type_is_timestamp(type)) ||
-           from_text(from, type, unit_digits, arena, value);
-}
-
-static void show(struct wr_type from, const union wr_avro_value *value, char shown[64])
-{
-    struct wr_buf buf = { 0 };
-    wr_text_format_json(&buf, from, value);
-    snprintf(shown, 64, "%.*s", buf.bytes > 60 ? 60 : (int)buf.bytes, buf.data);
-    wr_buf_deinit(&buf);
+    /* A promotion of the specification: the text's own bytes. */
+    return (from.id == WR_TYPE_TEXT && type.id == WR_TYPE_BYTES) ||
+           wr_scalar_convert(from, type, unit_digits, arena, value);
 }
 
 bool wr_avro_read(struct wr_avro_cursor *c, const struct wr_avro_node *node, struct wr_type type,
-                  uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value,
+                  uint32_t unit_digits, struct wr_arena *arena, union wr_scalar *value,
                   char shown[64])
 {
     const struct wr_avro_node plain = plain_for(node, type);
@@ -449,9 +362,9 @@ bool wr_avro_read(struct wr_avro_cursor *c, const struct wr_avro_node *node, str
     if (!read_natural(c, &plain, arena, value)) {
         return false;
     }
-    const union wr_avro_value before = *value;
+    const union wr_scalar before = *value;
     if (!convert(from, type, unit_digits, arena, value)) {
-        show(from, &before, shown);
+        wr_scalar_show(from, &before, shown);
         return wrong(c, "a value does not fit its column");
     }
     return true;
@@ -493,7 +406,7 @@ static bool default_bytes(const json_t *json, struct wr_arena *arena, struct wr_
 }
 
 static bool default_natural(const struct wr_avro_node *node, const json_t *json,
-                            struct wr_arena *arena, union wr_avro_value *value)
+                            struct wr_arena *arena, union wr_scalar *value)
 {
     struct wr_avro_cursor c = { 0 };
     struct wr_slice bytes;
@@ -530,7 +443,7 @@ static bool default_natural(const struct wr_avro_node *node, const json_t *json,
 }
 
 bool wr_avro_default(const struct wr_avro_node *node, const json_t *json, struct wr_type type,
-                     uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value)
+                     uint32_t unit_digits, struct wr_arena *arena, union wr_scalar *value)
 {
     if (wr_type_is_nested(type)) {
         return wr_avro_nest_default(node, json, type, unit_digits, arena, value);
@@ -608,7 +521,7 @@ static bool json_record(struct wr_avro_cursor *c, const struct wr_avro_node *nod
 static bool json_scalar(struct wr_avro_cursor *c, const struct wr_avro_node *node,
                         struct wr_buf *into)
 {
-    union wr_avro_value value;
+    union wr_scalar value;
     struct wr_arena scratch = { 0 };
     const bool read = read_natural(c, node, &scratch, &value);
     if (read) {

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "batch/type.h"
 #include "decode/avro_schema.h"
+#include "decode/scalar_convert.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read as they lie");
 
@@ -29,18 +30,6 @@ static inline uint64_t wr_avro_budget(size_t bytes)
 {
     return 100000 + 16 * (uint64_t)bytes;
 }
-
-/* A value of any type but STATE. */
-union wr_avro_value {
-    int64_t integer;
-    int32_t days;
-    uint8_t boolean;
-    float f32;
-    double f64;
-    __int128 decimal;
-    struct wr_view view;
-    struct wr_interval interval;
-};
 
 /* (2) Before each value that is looked at. */
 static inline bool wr_avro_spend(struct wr_avro_cursor *c)
@@ -110,12 +99,12 @@ bool wr_avro_converts(const struct wr_avro_node *node, struct wr_type type);
 /* Reads a scalar as the given type; texts borrow from the record or lie in arena. False: problem says why; *shown, when
  * not empty, is the value that does not fit. */
 bool wr_avro_read(struct wr_avro_cursor *c, const struct wr_avro_node *node, struct wr_type type,
-                  uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value,
+                  uint32_t unit_digits, struct wr_arena *arena, union wr_scalar *value,
                   char shown[64]);
 
 /* The same of a default in the schema's JSON. */
 bool wr_avro_default(const struct wr_avro_node *node, const json_t *json, struct wr_type type,
-                     uint32_t unit_digits, struct wr_arena *arena, union wr_avro_value *value);
+                     uint32_t unit_digits, struct wr_arena *arena, union wr_scalar *value);
 
 /* Appends any value as JSON. depth: levels open already. */
 WR_NODISCARD bool wr_avro_json(struct wr_avro_cursor *c, const struct wr_avro_node *node,

@@ -161,14 +161,14 @@ bool wr_protobuf_each(struct wr_protobuf_each *e, const struct wr_protobuf_list 
 
 /* ---- maps ---- */
 
-static bool same_key(struct wr_type type, const union wr_protobuf_datum *a,
-                     const union wr_protobuf_datum *b)
+static bool same_key(struct wr_type type, const union wr_scalar *a,
+                     const union wr_scalar *b)
 {
     return wr_type_is_view(type) ? wr_view_equal(&a->view, &b->view)
                                  : memcmp(a, b, wr_type_width(type)) == 0;
 }
 
-static uint64_t key_hash(struct wr_type type, const union wr_protobuf_datum *key)
+static uint64_t key_hash(struct wr_type type, const union wr_scalar *key)
 {
     if (wr_type_is_view(type)) {
         const struct wr_slice text = wr_view_slice(&key->view);

@@ -7,7 +7,7 @@ static bool json_field(struct wr_protobuf_work *work, const struct wr_protobuf_f
 static bool json_scalar(struct wr_protobuf_work *work, const struct wr_protobuf_field *field,
                         uint64_t number, struct wr_slice bytes, struct wr_buf *into)
 {
-    union wr_protobuf_datum value;
+    union wr_scalar value;
     if (!wr_protobuf_natural_of(work, field, number, bytes, &value)) {
         return false;
     }
@@ -24,7 +24,7 @@ static bool json_moment(struct wr_protobuf_work *work, const struct wr_protobuf_
         .type = natural,
         .natural = natural,
     };
-    union wr_protobuf_datum value;
+    union wr_scalar value;
     if (!wr_protobuf_moment(work, &shape, list, &value)) {
         return false;
     }

@@ -73,11 +73,11 @@ static bool fill(struct wr_protobuf_work *work, const struct wr_protobuf_shape *
 }
 
 static bool make_wrapper(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                         const struct wr_protobuf_list *list, union wr_protobuf_datum *value);
+                         const struct wr_protobuf_list *list, union wr_scalar *value);
 
 /* All that is no nested type. */
 static bool make_flat(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                      const struct wr_protobuf_list *list, union wr_protobuf_datum *value)
+                      const struct wr_protobuf_list *list, union wr_scalar *value)
 {
     const struct wr_protobuf_seen *seen = list->first;
     const struct wr_slice none = { "", 0 };
@@ -96,7 +96,7 @@ static bool make_flat(struct wr_protobuf_work *work, const struct wr_protobuf_sh
 }
 
 static bool make_wrapper(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                         const struct wr_protobuf_list *list, union wr_protobuf_datum *value)
+                         const struct wr_protobuf_list *list, union wr_scalar *value)
 {
     const struct wr_protobuf_list *lists = wr_protobuf_gather(work, shape->field->message, NULL, list);
     return lists != NULL && make_flat(work, shape->inner[0], &lists[0], value);
@@ -106,7 +106,7 @@ static bool make_wrapper(struct wr_protobuf_work *work, const struct wr_protobuf
 static bool emit(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
                  const struct wr_protobuf_list *list)
 {
-    union wr_protobuf_datum value;
+    union wr_scalar value;
     if (!wr_protobuf_may_grow(work, work->writer.buf.bytes)) {
         return false;
     }
@@ -134,7 +134,7 @@ static bool emit(struct wr_protobuf_work *work, const struct wr_protobuf_shape *
 
 bool wr_protobuf_make(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
                       const struct wr_protobuf_list *list, struct wr_arena *arena,
-                      union wr_protobuf_datum *value)
+                      union wr_scalar *value)
 {
     struct wr_slice made;
     if (shape->kind < SHAPE_JSON) {

@@ -20,13 +20,13 @@ bool wr_protobuf_may_grow(struct wr_protobuf_work *work, size_t bytes);
 
 /* A scalar out of what the wire has, as its natural type. */
 bool wr_protobuf_natural_of(struct wr_protobuf_work *work, const struct wr_protobuf_field *field,
-                            uint64_t number, struct wr_slice bytes, union wr_protobuf_datum *value);
+                            uint64_t number, struct wr_slice bytes, union wr_scalar *value);
 /* What stands for a scalar that is not there. */
 uint64_t wr_protobuf_zero_of(const struct wr_protobuf_field *field);
 bool wr_protobuf_converts(struct wr_type from, const struct wr_protobuf_field *field, struct wr_type type);
 /* A Timestamp or Duration in as many pieces as the list has. */
 bool wr_protobuf_moment(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                        const struct wr_protobuf_list *list, union wr_protobuf_datum *value);
+                        const struct wr_protobuf_list *list, union wr_scalar *value);
 
 /* ---- protobuf_gather.c ---- */
 
@@ -60,7 +60,7 @@ struct wr_protobuf_each {
 bool wr_protobuf_each(struct wr_protobuf_each *e, const struct wr_protobuf_list *list);
 
 struct wr_protobuf_entry {
-    union wr_protobuf_datum key;
+    union wr_scalar key;
     struct wr_protobuf_list value;
     bool dropped; /* an entry with the same key follows */
 };

@@ -129,7 +129,7 @@ __attribute__((noinline)) static bool run_value(struct machine *m,
                                                 const struct wr_protobuf_step *step,
                                                 uint64_t number, struct wr_slice bytes)
 {
-    union wr_protobuf_datum value;
+    union wr_scalar value;
     m->run->work.texts = &m->run->batch->arena;
     if (!wr_protobuf_scalar(&m->run->work, step->shape, number, bytes, &value)) {
         return stumbled(m, step->dotted);
@@ -370,7 +370,7 @@ static bool make_deferred(struct machine *m)
 {
     for (uint32_t i = 0; i < m->program->leaf_count; i++) {
         const struct wr_protobuf_leaf *leaf = &m->program->leaves[i];
-        union wr_protobuf_datum value;
+        union wr_scalar value;
         if (!leaf->deferred || !is_marked(m, i)) {
             continue;
         }

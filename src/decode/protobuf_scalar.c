@@ -1,11 +1,7 @@
 /* protobuf_scalar.c: scalars, and messages that are scalars; see protobuf_value.h. */
 #include "decode/protobuf_parts.h"
 
-#include "decode/decoder.h"
-#include <math.h>
 #include <stdio.h>
-
-#define DAY_US 86400000000LL
 
 bool wr_protobuf_wrong(struct wr_protobuf_work *work, const char *problem)
 {
@@ -138,7 +134,7 @@ static struct wr_view choice_view(const struct wr_protobuf_enum *choices, int32_
 }
 
 bool wr_protobuf_natural_of(struct wr_protobuf_work *work, const struct wr_protobuf_field *field,
-                       uint64_t number, struct wr_slice bytes, union wr_protobuf_datum *value)
+                       uint64_t number, struct wr_slice bytes, union wr_scalar *value)
 {
     value->decimal = 0;
     switch (field->type) {
@@ -176,94 +172,6 @@ bool wr_protobuf_natural_of(struct wr_protobuf_work *work, const struct wr_proto
     }
 }
 
-static struct wr_view keep(struct wr_buf *buf, struct wr_arena *arena)
-{
-    const struct wr_view view =
-        buf->bytes <= WR_VIEW_INLINE_BYTES
-            ? wr_view_of(buf->data != NULL ? buf->data : "", buf->bytes)
-            : wr_view_of(wr_arena_strndup(arena, buf->data, buf->bytes), buf->bytes);
-    wr_buf_deinit(buf);
-    return view;
-}
-
-static bool to_text(struct wr_type from, struct wr_type type, struct wr_arena *arena,
-                    union wr_protobuf_datum *value)
-{
-    struct wr_buf buf = { 0 };
-    if (type.id == WR_TYPE_JSON) {
-        wr_text_format_json(&buf, from, value);
-    } else if (from.id == WR_TYPE_TEXT) {
-        return true;
-    } else if (from.id == WR_TYPE_BYTES) {
-        const struct wr_slice text = wr_view_slice(&value->view);
-        return wr_utf8_valid(text.data, text.bytes);
-    } else {
-        wr_text_format(&buf, from, value);
-    }
-    value->view = keep(&buf, arena);
-    return true;
-}
-
-/* Numbers go through their text: exact, and the one place that knows what fits where. */
-static bool from_text(struct wr_protobuf_work *work, struct wr_type from, struct wr_type type,
-                      union wr_protobuf_datum *value)
-{
-    char room[64];
-    struct wr_slice text = { room, 0 };
-    const union wr_protobuf_datum before = *value; /* value is written while the text is read */
-    switch (from.id) {
-    case WR_TYPE_TEXT:
-        return wr_decoder_convert(type, wr_view_slice(&before.view), false, work->unit_digits,
-                                  work->texts, value);
-    case WR_TYPE_INT32:
-        text.bytes = (size_t)(wr_text_int64(room, before.int32) - room);
-        break;
-    case WR_TYPE_UINT32:
-        text.bytes = (size_t)(wr_text_int64(room, before.uint32) - room);
-        break;
-    case WR_TYPE_INT64:
-        text.bytes = (size_t)(wr_text_int64(room, before.int64) - room);
-        break;
-    case WR_TYPE_UINT64:
-        text.bytes = (size_t)(wr_text_uint64(room, before.uint64) - room);
-        break;
-    default: {
-        const double number = from.id == WR_TYPE_FLOAT32 ? (double)before.f32 : before.f64;
-        if (!isfinite(number)) {
-            return false;
-        }
-        text.bytes = (size_t)(wr_text_double(room, number) - room);
-    }
-    }
-    return wr_decoder_convert(type, text, true, work->unit_digits, work->texts, value);
-}
-
-static bool convert(struct wr_protobuf_work *work, struct wr_type from, struct wr_type type,
-                    union wr_protobuf_datum *value)
-{
-    if (type.id == from.id || (wr_type_is_timestamp(from) && wr_type_is_timestamp(type))) {
-        return true;
-    }
-    if (type.id == WR_TYPE_TEXT || type.id == WR_TYPE_JSON) {
-        return to_text(from, type, work->texts, value);
-    }
-    if (wr_type_is_timestamp(from) && type.id == WR_TYPE_DATE) {
-        const int64_t us = value->int64;
-        value->int32 = (int32_t)(us / DAY_US - (us % DAY_US < 0));
-        return true;
-    }
-    if (from.id == WR_TYPE_FLOAT32 && type.id == WR_TYPE_FLOAT64) {
-        value->f64 = (double)value->f32;
-        return true;
-    }
-    if (from.id == WR_TYPE_FLOAT64 && type.id == WR_TYPE_FLOAT32) {
-        const double wide = value->f64;
-        value->f32 = (float)wide;
-        return isfinite(value->f32) || !isfinite(wide);
-    }
-    return from_text(work, from, type, value);
-}
-
 /* What stands for a scalar that is not there. */
 uint64_t wr_protobuf_zero_of(const struct wr_protobuf_field *field)
 {
@@ -272,22 +180,19 @@ uint64_t wr_protobuf_zero_of(const struct wr_protobuf_field *field)
 
 /* Natural value -> the shape's type; says what does not fit. */
 static bool fit(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                union wr_protobuf_datum *value)
+                union wr_scalar *value)
 {
-    const union wr_protobuf_datum before = *value;
-    if (convert(work, shape->natural, shape->type, value)) {
+    const union wr_scalar before = *value;
+    if (wr_scalar_convert(shape->natural, shape->type, work->unit_digits, work->texts, value)) {
         return true;
     }
-    struct wr_buf buf = { 0 };
-    wr_text_format_json(&buf, shape->natural, &before);
-    snprintf(work->shown, sizeof work->shown, "%.*s", buf.bytes > 60 ? 60 : (int)buf.bytes, buf.data);
-    wr_buf_deinit(&buf);
+    wr_scalar_show(shape->natural, &before, work->shown);
     work->wanted = shape->type;
     return wr_protobuf_wrong(work, "a value does not fit its column");
 }
 
 bool wr_protobuf_scalar(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                        uint64_t number, struct wr_slice bytes, union wr_protobuf_datum *value)
+                        uint64_t number, struct wr_slice bytes, union wr_scalar *value)
 {
     if (shape->kind == SHAPE_CHOICE) {
         value->decimal = 0;
@@ -333,7 +238,7 @@ bool wr_protobuf_timestamp(struct wr_protobuf_work *work, struct wr_slice bytes,
 }
 
 bool wr_protobuf_moment(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                        const struct wr_protobuf_list *list, union wr_protobuf_datum *value)
+                        const struct wr_protobuf_list *list, union wr_scalar *value)
 {
     int64_t seconds = 0;
     int64_t nanos = 0;

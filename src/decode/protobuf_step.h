@@ -79,7 +79,7 @@ struct wr_protobuf_leaf {
     bool not_null;
     bool deferred;
     const struct wr_protobuf_shape *shape;
-    union wr_protobuf_datum zero;
+    union wr_scalar zero;
     const char *zero_problem; /* zero does not fit the column */
     const char *dotted;
 };

@@ -19,26 +19,13 @@
 #include "base/proto_wire.h"
 #include "batch/nested.h"
 #include "decode/protobuf_schema.h"
+#include "decode/scalar_convert.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read as they lie");
 
 /* Occurrences of fields within one record that are remembered until their value is made. Each costs 32 bytes. */
 #define WR_PROTOBUF_SEEN_MAX (4u << 20)
 #define WR_PROTOBUF_JSON_DEPTH_MAX 64u
-
-/* A value of any type but STATE, as it lies in a column. */
-union wr_protobuf_datum {
-    int64_t int64;
-    uint64_t uint64;
-    int32_t int32;
-    uint32_t uint32;
-    uint8_t boolean;
-    float f32;
-    double f64;
-    __int128 decimal;
-    struct wr_view view;
-    struct wr_interval interval;
-};
 
 /* One occurrence of a field on the wire. */
 struct wr_protobuf_seen {
@@ -141,11 +128,11 @@ bool wr_protobuf_note(struct wr_protobuf_work *work, struct wr_protobuf_list *li
  * lies in a column; texts borrow from the record or lie in arena. False: see (2). */
 bool wr_protobuf_make(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
                       const struct wr_protobuf_list *list, struct wr_arena *arena,
-                      union wr_protobuf_datum *value);
+                      union wr_scalar *value);
 
 /* A scalar that is at hand. */
 bool wr_protobuf_scalar(struct wr_protobuf_work *work, const struct wr_protobuf_shape *shape,
-                        uint64_t number, struct wr_slice bytes, union wr_protobuf_datum *value);
+                        uint64_t number, struct wr_slice bytes, union wr_scalar *value);
 
 /* Microseconds of a Timestamp's bytes, over what stands in *us: a part that they do not have stays. */
 bool wr_protobuf_timestamp(struct wr_protobuf_work *work, struct wr_slice bytes, int64_t *us);
