@@ -44,6 +44,9 @@ struct wr_source_env {
     uint32_t batch_rows;    /* most rows of one poll (<= WR_BATCH_ROWS_MAX) */
     uint64_t memory_bytes;  /* this source's share: prefetch queues, read buffers */
     bool bounded;           /* stop each split at the end that it had at open */
+    /* How long rows may wait for others before they are asked for, so that they come in larger pieces: a fraction of the commit interval
+     * where nothing but tables and files waits for them; 0: results go out at once. */
+    uint32_t patience_ms;
     /* A manifest exists: splits in starts go on there; others are new since then and are read from their beginning, so that
      * nothing is lost. Borrowed while the source lives. */
     bool resumed;

@@ -136,6 +136,26 @@ void wr_pipeline_take_rejects(struct wr_pipeline *p, struct wr_side_rows *side)
 
 /* ---- opening ---- */
 
+#define PATIENCE_LEAST_MS 5
+#define PATIENCE_MOST_MS 50
+
+/* A tenth of the commit interval where all sinks of the source are bulky ones; side sinks do not count. */
+static uint32_t patience_ms(const struct wr_pipeline *p, uint32_t source)
+{
+    for (uint32_t k = 0; k < p->plan->sink_count; k++) {
+        const struct wr_plan_sink *sink = &p->plan->sinks[k];
+        for (uint32_t i = 0; i < sink->source_count && sink->feed == WR_FEED_QUERY; i++) {
+            if (sink->sources[i] == source && !p->sink_ops[k]->bulk) {
+                return 0;
+            }
+        }
+    }
+    const int64_t tenth = p->epoch_interval_us / 10 / 1000;
+    return (uint32_t)(tenth < PATIENCE_LEAST_MS  ? PATIENCE_LEAST_MS
+                      : tenth > PATIENCE_MOST_MS ? PATIENCE_MOST_MS
+                                                 : tenth);
+}
+
 static void wake_worker(void *ctx, uint32_t worker)
 {
     struct wr_pipeline *p = ctx;
@@ -165,6 +185,7 @@ wr_status wr_pipeline_open_sources(struct wr_pipeline *p, struct wr_error *err)
                                                            p->plan->source_count,
                                            .bounded = p->config.bounded,
                                            .preview = p->config.preview_rows > 0,
+                                           .patience_ms = p->config.preview_rows > 0 ? 0 : patience_ms(p, s),
                                            .http = p->http,
                                            .wake = wake_worker,
                                            .wake_ctx = p };

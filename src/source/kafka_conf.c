@@ -195,6 +195,20 @@ static wr_status set_memory(const struct wr_source *s, rd_kafka_conf_t *conf, st
     return set(conf, "queued.max.messages.kbytes", text, err);
 }
 
+/* A fetch costs client and broker some hundred microseconds, however little it brings. */
+#define PATIENT_FETCH_BYTES "65536"
+
+static wr_status set_patience(const struct wr_source *s, rd_kafka_conf_t *conf, struct wr_error *err)
+{
+    char ms[24];
+    if (s->env.patience_ms == 0) {
+        return WR_OK;
+    }
+    (void)snprintf(ms, sizeof ms, "%u", s->env.patience_ms);
+    WR_TRY(set(conf, "fetch.min.bytes", PATIENT_FETCH_BYTES, err));
+    return set(conf, "fetch.wait.max.ms", ms, err);
+}
+
 /* A static member: started again within its session's time-out it has its partitions at once, instead of waiting
  * until the group takes the killed one for dead. Its name comes with the state, which only one process at a time owns. */
 static wr_status set_member(const struct wr_source *s, rd_kafka_conf_t *conf, struct wr_error *err)
@@ -230,6 +244,9 @@ wr_status wr_kafka_make_conf(struct wr_source *s,
     }
     if (status == WR_OK) {
         status = set_memory(s, conf, err);
+    }
+    if (status == WR_OK) {
+        status = set_patience(s, conf, err);
     }
     if (status == WR_OK) {
         status = set_given(conf, s->env.plan->options, &at, err);
