@@ -40,7 +40,7 @@ struct avro_decoder {
     struct wr_decoder base;
     const struct wr_schema *schema;
     struct wr_arena arena;
-    struct wr_avro_column *columns;
+    struct wr_schema_column *columns;
     uint32_t column_count;
     uint32_t unit_digits;
     enum framing framing;
@@ -207,7 +207,10 @@ static struct known *learn(struct avro_decoder *d, const struct wr_registry_key 
     struct wr_error err;
     struct known *known = wr_calloc(1, sizeof *known);
     known->key = *key;
-    if (wr_avro_schema_of_answer(&known->schema, answer, &err) == WR_OK) {
+    void *schema = NULL;
+    const wr_status status = wr_schema_of_answer(&wr_avro_format, &schema, answer, &err);
+    known->schema = schema;
+    if (status == WR_OK) {
         compile(d, known, &err);
     } else {
         snprintf(known->problem, sizeof known->problem, "%.190s", err.message);
@@ -284,7 +287,7 @@ static wr_status use_file(struct avro_decoder *d, struct wr_avro_schema *schema,
     d->file.schema = schema;
     compile(d, &d->file, err);
     if (d->file.program == NULL) {
-        wr_avro_compile_failed(d->file.field, where, err);
+        wr_schema_compile_failed(d->file.field, where, err);
         return WR_FAIL;
     }
     return WR_OK;
@@ -295,10 +298,10 @@ static wr_status open_schemas(struct avro_decoder *d, const struct wr_options *o
 {
     const char *file = wr_options_text(options, "schema");
     const char *subject = wr_options_text(options, "subject");
-    struct wr_avro_schema *schema = NULL;
+    void *schema = NULL;
     WR_TRY(choose_framing(d, options, err));
     if (file != NULL) {
-        WR_TRY(wr_avro_schema_of_file(&schema, file, err));
+        WR_TRY(wr_schema_of_file(&wr_avro_format, &schema, file, err));
     }
     if (!wr_options_has(options, "registry")) {
         if (d->framing == FRAMING_CONTAINER) {
@@ -312,7 +315,8 @@ static wr_status open_schemas(struct avro_decoder *d, const struct wr_options *o
     d->reader = schema;
     WR_TRY(wr_registry_open(&d->registry, options, err));
     if (schema == NULL && subject != NULL) {
-        WR_TRY(wr_avro_schema_of_subject(&d->reader, d->registry, subject, err));
+        WR_TRY(wr_schema_of_subject(&wr_avro_format, &schema, d->registry, subject, err));
+        d->reader = schema;
     }
     return WR_OK;
 }
@@ -325,7 +329,7 @@ static struct avro_decoder *make(const struct wr_schema *scan_fields,
     d->schema = scan_fields;
     d->unit_digits = wr_decoder_unit_digits(options);
     wr_arena_init(&d->arena, 0);
-    d->column_count = wr_avro_columns_of(scan_fields, &d->arena, &d->columns);
+    d->column_count = wr_schema_columns_of(scan_fields, &d->arena, &d->columns);
     d->values = WR_ARENA_ARRAY(&d->arena, void *, scan_fields->count + 1);
     return d;
 }

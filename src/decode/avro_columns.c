@@ -16,106 +16,6 @@ struct nesting {
     uint32_t depth; /* of nested types, also arrays and maps */
 };
 
-/* ---- schemas that options name ---- */
-
-static wr_status read_file(const char *path, struct wr_buf *text, struct wr_error *err)
-{
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        wr_fail(err, WR_CLASS_USER, "schema = '%.300s': %s", path, strerror(errno));
-        wr_error_hint(err, "name a file that holds an Avro schema, as seen from where weir is started");
-        return WR_FAIL;
-    }
-    while (text->bytes <= WR_AVRO_SCHEMA_BYTES_MAX) {
-        const size_t got = fread(wr_buf_reserve(text, 65536), 1, 65536, file);
-        text->bytes += got;
-        if (got == 0) {
-            break;
-        }
-    }
-    const bool broken = ferror(file) != 0;
-    fclose(file);
-    wr_ensure(!broken, err, WR_CLASS_USER, "schema = '%.300s' cannot be read", path);
-    return WR_OK;
-}
-
-wr_status wr_avro_schema_of_file(struct wr_avro_schema **schema, const char *path,
-                                 struct wr_error *err)
-{
-    struct wr_buf text = { 0 };
-    wr_status status = read_file(path, &text, err);
-    if (status == WR_OK) {
-        const struct wr_slice slice = { text.data != NULL ? text.data : "", text.bytes };
-        status = wr_avro_schema_parse(schema, &slice, 1, err);
-        if (status == WR_FAIL) {
-            wr_error_prefix(err, "%.300s", path);
-            wr_error_hint(err, "an Avro schema is JSON: {\"type\": \"record\", \"name\": \"…\", \"fields\": […]}");
-            if (err != NULL) {
-                err->cls = WR_CLASS_USER;
-            }
-        }
-    }
-    wr_buf_deinit(&text);
-    return status;
-}
-
-wr_status wr_avro_schema_of_answer(struct wr_avro_schema **schema,
-                                   const struct wr_registry_schema *answer, struct wr_error *err)
-{
-    wr_ensure(strcmp(answer->type, "AVRO") == 0, err, WR_CLASS_DATA,
-              "the registry's schema is of type %.40s, not AVRO", answer->type);
-    return wr_avro_schema_parse(schema, answer->texts, answer->text_count, err);
-}
-
-wr_status wr_avro_schema_of_subject(struct wr_avro_schema **schema, struct wr_registry *registry,
-                                    const char *subject, struct wr_error *err)
-{
-    const struct wr_registry_key key = { .kind = WR_REGISTRY_SUBJECT, .subject = subject };
-    const struct wr_registry_schema *answer = NULL;
-    wr_status status = wr_registry_wait(registry, &key, &answer, err);
-    if (status == WR_OK) {
-        status = wr_avro_schema_of_answer(schema, answer, err);
-    }
-    if (status == WR_FAIL && err != NULL) {
-        err->cls = WR_CLASS_USER;
-        wr_error_hint(err, "see that the registry runs and knows the subject: curl "
-                           "REGISTRY/subjects");
-    }
-    return status;
-}
-
-uint32_t wr_avro_columns_of(const struct wr_schema *fields, struct wr_arena *arena,
-                            struct wr_avro_column **columns)
-{
-    uint32_t count = 0;
-    *columns = WR_ARENA_ARRAY(arena, struct wr_avro_column, fields->count + 1);
-    for (uint32_t i = 0; i < fields->count; i++) {
-        const struct wr_field *field = &fields->fields[i];
-        if (field->path != NULL && field->path_count > 0) {
-            (*columns)[count++] = (struct wr_avro_column){ .path = field->path,
-                                                           .path_count = field->path_count,
-                                                           .dotted = wr_decoder_dotted(field, arena),
-                                                           .type = field->type,
-                                                           .not_null = field->not_null,
-                                                           .index = i };
-        }
-    }
-    return count;
-}
-
-void wr_avro_compile_failed(const char *field, const char *where, struct wr_error *err)
-{
-    if (field != NULL) {
-        wr_error_prefix(err, "column \"%.100s\"", field);
-    }
-    wr_error_prefix(err, "%.300s", where);
-    wr_error_hint(err, "declare the column as the schema has it (TEXT and JSON take most), or leave the columns out: "
-                       "the schema gives them");
-    if (err != NULL) {
-        err->cls = WR_CLASS_USER;
-    }
-}
-
 /* ---- columns out of a schema ---- */
 
 static struct wr_type scalar_type(const struct wr_avro_node *node)
@@ -190,13 +90,7 @@ static wr_status set_column(struct wr_field *field, const struct wr_avro_field *
                             uint32_t index, struct wr_arena *arena, struct wr_error *err)
 {
     struct nesting n = { 0 };
-    const char **path = WR_ARENA_ARRAY(arena, const char *, 1);
-    path[0] = wr_arena_strdup(arena, from->name);
-    *field = (struct wr_field){ .name = path[0],
-                                .path = path,
-                                .path_count = 1,
-                                .declared = index,
-                                .field_id = index + 1 };
+    *field = wr_schema_field(from->name, index, arena);
     WR_TRY_IN(type_of(&n, from->type, &field->type, err), err, "field \"%.60s\"", from->name);
     return WR_OK;
 }
@@ -228,55 +122,6 @@ wr_status wr_avro_columns_for(struct wr_slice text, struct wr_arena *arena,
     const wr_status status = derive(schema, arena, columns, err);
     wr_avro_schema_destroy(schema);
     return status;
-}
-
-/* ---- for the binder ---- */
-
-static wr_status check(const struct wr_avro_schema *schema, const struct wr_options *options,
-                       const struct wr_schema *columns, struct wr_arena *arena,
-                       struct wr_error *err)
-{
-    struct wr_avro_column *wanted;
-    struct wr_avro_program *program = NULL;
-    const char *field = NULL;
-    const uint32_t count = wr_avro_columns_of(columns, arena, &wanted);
-    const wr_status status = wr_avro_compile(&program, schema->root, schema->root, wanted, count,
-                                             wr_decoder_unit_digits(options), &field, err);
-    wr_avro_program_destroy(program);
-    if (status == WR_FAIL) {
-        wr_avro_compile_failed(field, wr_options_text(options, "schema"), err);
-    }
-    return status;
-}
-
-static wr_status of_registry(struct wr_avro_schema **schema, const struct wr_options *options,
-                             struct wr_error *err)
-{
-    struct wr_registry *registry = NULL;
-    const char *subject = wr_options_text(options, "subject");
-    if (!wr_options_has(options, "registry") || subject == NULL) {
-        wr_fail(err, WR_CLASS_USER, "the source has no columns, and no schema that gives them");
-        wr_error_hint(err, "declare columns, or say schema = 'file.avsc', or registry = 'http://…' "
-                           "with subject = '…'");
-        return WR_FAIL;
-    }
-    WR_TRY(wr_registry_open(&registry, options, err));
-    const wr_status status = wr_avro_schema_of_subject(schema, registry, subject, err);
-    wr_registry_close(registry);
-    return status;
-}
-
-/* Connectors that take their records out of text. */
-static wr_status check_connector(const char *connector, struct wr_error *err)
-{
-    if (connector != NULL && strcmp(connector, "http") == 0) {
-        wr_fail(err, WR_CLASS_USER,
-                "connector '%s' cuts its input at line ends, which Avro's binary records do not have",
-                connector);
-        wr_error_hint(err, "read them from a log such as Kafka, or write them as JSON");
-        return WR_FAIL;
-    }
-    return WR_OK;
 }
 
 /* ---- container files ---- */
@@ -374,28 +219,72 @@ wr_status wr_avro_columns(const struct wr_options *options, struct wr_arena *are
                           struct wr_schema *columns, struct wr_error *err)
 {
     const char *connector = wr_options_text(options, "connector");
-    const char *file = wr_options_text(options, "schema");
-    WR_TRY(check_connector(connector, err));
-    if (connector != NULL && strcmp(connector, "file") == 0 && file == NULL &&
+    if (connector != NULL && strcmp(connector, "file") == 0 && !wr_options_has(options, "schema") &&
         !wr_options_has(options, "registry")) {
         return columns_of_container(options, arena, columns, err);
     }
-    struct wr_avro_schema *schema = NULL;
-    if (columns->count > 0 && file == NULL) {
-        if (!wr_options_has(options, "registry")) {
-            wr_fail(err, WR_CLASS_USER, "format 'avro' needs the schema that records were written with");
-            wr_error_hint(err, "add schema = 'file.avsc', or registry = 'http://…'");
-            return WR_FAIL;
-        }
-        struct wr_registry *registry = NULL; /* its address; what it has is seen when the run begins */
-        WR_TRY(wr_registry_open(&registry, options, err));
-        wr_registry_close(registry);
-        return WR_OK;
-    }
-    WR_TRY(file != NULL ? wr_avro_schema_of_file(&schema, file, err)
-                        : of_registry(&schema, options, err));
-    const wr_status status = columns->count == 0 ? derive(schema, arena, columns, err)
-                                                 : check(schema, options, columns, arena, err);
-    wr_avro_schema_destroy(schema);
+    return wr_schema_columns(&wr_avro_format, options, arena, columns, err);
+}
+
+/* ---- the format's table ---- */
+
+static wr_status schema_of_texts(void **schema, const struct wr_slice *texts, uint32_t count,
+                                 struct wr_error *err)
+{
+    struct wr_avro_schema *made = NULL;
+    const wr_status status = wr_avro_schema_parse(&made, texts, count, err);
+    *schema = made;
     return status;
 }
+
+static wr_status schema_of_file(void **schema, const char *path, struct wr_slice text, struct wr_error *err)
+{
+    const wr_status status = schema_of_texts(schema, &text, 1, err);
+    if (status == WR_FAIL) {
+        wr_error_hint(err, "an Avro schema is JSON: {\"type\": \"record\", \"name\": \"…\", \"fields\": […]}");
+    }
+    return status;
+}
+
+static void destroy_schema(void *schema)
+{
+    wr_avro_schema_destroy(schema);
+}
+
+static wr_status derive_columns(const void *schema, const struct wr_options *options, struct wr_arena *arena,
+                                struct wr_schema *columns, struct wr_error *err)
+{
+    return derive(schema, arena, columns, err);
+}
+
+static wr_status check_columns(const void *schema, const struct wr_options *options,
+                               const struct wr_schema_column *columns, uint32_t count, struct wr_error *err)
+{
+    const struct wr_avro_schema *own = schema;
+    struct wr_avro_program *program = NULL;
+    const char *field = NULL;
+    const wr_status status = wr_avro_compile(&program, own->root, own->root, columns, count,
+                                             wr_decoder_unit_digits(options), &field, err);
+    wr_avro_program_destroy(program);
+    if (status == WR_FAIL) {
+        wr_schema_compile_failed(field, wr_options_text(options, "schema"), err);
+    }
+    return status;
+}
+
+const struct wr_schema_format wr_avro_format = {
+    .name = "avro",
+    .title = "Avro",
+    .records = "records",
+    .registry_type = "AVRO",
+    .file = "file.avsc",
+    .file_options = "",
+    .file_hint = "a file that holds an Avro schema",
+    .file_bytes_max = WR_AVRO_SCHEMA_BYTES_MAX,
+    .containers = true,
+    .of_file = schema_of_file,
+    .of_texts = schema_of_texts,
+    .destroy = destroy_schema,
+    .derive = derive_columns,
+    .check = check_columns,
+};

@@ -8,7 +8,7 @@
 
 /* Some columns, all of whose paths lead through the node at hand. */
 struct wants {
-    const struct wr_avro_column **items;
+    const struct wr_schema_column **items;
     uint32_t count;
     uint32_t depth; /* segments that lie behind */
 };
@@ -16,7 +16,7 @@ struct wants {
 static wr_status compile_node(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                               const struct wr_avro_node *reader, const struct wants *wants);
 
-static struct wr_avro_step *emit(struct wr_avro_compiler *c, enum wr_avro_op op, const struct wr_avro_column *column)
+static struct wr_avro_step *emit(struct wr_avro_compiler *c, enum wr_avro_op op, const struct wr_schema_column *column)
 {
     struct wr_avro_program *p = c->program;
     if (p->step_count == p->step_capacity) {
@@ -35,7 +35,7 @@ static struct wr_avro_step *emit(struct wr_avro_compiler *c, enum wr_avro_op op,
     return step;
 }
 
-static wr_status refuse(struct wr_avro_compiler *c, const struct wr_avro_column *column,
+static wr_status refuse(struct wr_avro_compiler *c, const struct wr_schema_column *column,
                         const struct wr_avro_node *node, const char *why)
 {
     char name[32];
@@ -153,7 +153,7 @@ enum wr_avro_op wr_avro_leaf_op(const struct wr_avro_node *node, struct wr_type 
 
 static wr_status emit_nested(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
                              const struct wr_avro_node *reader,
-                             const struct wr_avro_column *column)
+                             const struct wr_schema_column *column)
 {
     const struct wr_avro_nest *nest = wr_avro_nest_compile(c, writer, reader, column->type);
     if (nest == NULL) {
@@ -165,7 +165,7 @@ static wr_status emit_nested(struct wr_avro_compiler *c, const struct wr_avro_no
 }
 
 static wr_status emit_leaf(struct wr_avro_compiler *c, const struct wr_avro_node *writer,
-                           const struct wr_avro_node *reader, const struct wr_avro_column *column)
+                           const struct wr_avro_node *reader, const struct wr_schema_column *column)
 {
     const uint32_t unit_digits = c->program->unit_digits;
     const struct wr_avro_node *node = wr_avro_with_meaning(c, writer, reader);
@@ -218,7 +218,7 @@ static void emit_skip(struct wr_avro_compiler *c, const struct wr_avro_node *nod
     emit(c, OP_SKIP_COUNT, NULL)->bytes = bytes;
 }
 
-static void emit_null(struct wr_avro_compiler *c, const struct wr_avro_column *column)
+static void emit_null(struct wr_avro_compiler *c, const struct wr_schema_column *column)
 {
     emit(c, OP_NULL, column);
 }
@@ -337,7 +337,7 @@ static bool compile_optional(struct wr_avro_compiler *c, const struct wr_avro_no
 
 /* What a column gets that the writer does not have. reader: the node that the path has come to. */
 static wr_status emit_missing(struct wr_avro_compiler *c, const struct wr_avro_node *reader,
-                              const struct wr_avro_column *column, uint32_t depth)
+                              const struct wr_schema_column *column, uint32_t depth)
 {
     const json_t *json = NULL;
     for (; reader != NULL && depth < column->path_count; depth++) {
@@ -402,7 +402,7 @@ static wr_status compile_fields(struct wr_avro_compiler *c, const struct wr_avro
                                 const struct wr_avro_node *reader, const struct wants *wants)
 {
     const struct wr_avro_field **where = wr_calloc(wants->count + 1, sizeof(*where));
-    const struct wr_avro_column **some = wr_calloc(wants->count + 1, sizeof(*some));
+    const struct wr_schema_column **some = wr_calloc(wants->count + 1, sizeof(*some));
     const struct wr_avro_node *record = wr_avro_record_of(reader);
     wr_status status = WR_OK;
     for (uint32_t i = 0; i < wants->count; i++) {
@@ -529,7 +529,7 @@ static wr_status compile_node(struct wr_avro_compiler *c, const struct wr_avro_n
     if (writer->kind == WR_AVRO_UNION) {
         return compile_union(c, writer, reader, wants);
     }
-    const struct wr_avro_column *deep = NULL;
+    const struct wr_schema_column *deep = NULL;
     for (uint32_t i = 0; i < wants->count; i++) {
         const bool end = wants->items[i]->path_count == wants->depth;
         ends += end;
@@ -549,7 +549,7 @@ static wr_status compile_node(struct wr_avro_compiler *c, const struct wr_avro_n
 }
 
 wr_status wr_avro_compile(struct wr_avro_program **program, const struct wr_avro_node *writer,
-                          const struct wr_avro_node *reader, const struct wr_avro_column *columns,
+                          const struct wr_avro_node *reader, const struct wr_schema_column *columns,
                           uint32_t count, uint32_t unit_digits, const char **field,
                           struct wr_error *err)
 {

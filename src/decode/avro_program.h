@@ -23,16 +23,7 @@
 #include "batch/batch.h"
 #include "batch/nested.h"
 #include "decode/avro_schema.h"
-
-/* A column that a program fills. */
-struct wr_avro_column {
-    const char *const *path;
-    uint32_t path_count;
-    const char *dotted;
-    struct wr_type type;
-    bool not_null;
-    uint32_t index; /* in the batch */
-};
+#include "decode/schema_columns.h"
 
 struct wr_avro_program;
 
@@ -41,7 +32,7 @@ struct wr_avro_program;
 WR_NODISCARD wr_status wr_avro_compile(struct wr_avro_program **program,
                                        const struct wr_avro_node *writer,
                                        const struct wr_avro_node *reader,
-                                       const struct wr_avro_column *columns, uint32_t count,
+                                       const struct wr_schema_column *columns, uint32_t count,
                                        uint32_t unit_digits, const char **field,
                                        struct wr_error *err);
 void wr_avro_program_destroy(struct wr_avro_program *program); /* NULL is fine */

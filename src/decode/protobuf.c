@@ -50,7 +50,7 @@ struct protobuf_decoder {
     struct wr_decoder base;
     const struct wr_schema *schema;
     struct wr_arena arena;
-    struct wr_protobuf_column *columns;
+    struct wr_schema_column *columns;
     uint32_t column_count;
     uint32_t unit_digits;
     enum framing framing;
@@ -289,7 +289,10 @@ static struct known *learn(struct protobuf_decoder *d, const struct wr_registry_
     struct wr_error err;
     struct known *known = wr_calloc(1, sizeof *known);
     known->key = *key;
-    if (wr_protobuf_schema_of_answer(&known->schema, answer, &err) != WR_OK) {
+    void *schema = NULL;
+    const wr_status status = wr_schema_of_answer(&wr_protobuf_format, &schema, answer, &err);
+    known->schema = schema;
+    if (status != WR_OK) {
         snprintf(known->problem, sizeof known->problem, "%.190s", err.message);
     }
     if (d->known_count == d->known_capacity) {
@@ -344,7 +347,7 @@ static wr_status use_file(struct protobuf_decoder *d, const char *where, struct 
     d->file.message = d->reader_message;
     compile(d, &d->file, err);
     if (d->file.program == NULL) {
-        wr_protobuf_compile_failed(d->file.field, where, err);
+        wr_schema_compile_failed(d->file.field, where, err);
         return WR_FAIL;
     }
     return WR_OK;
@@ -356,6 +359,7 @@ static wr_status open_schemas(struct protobuf_decoder *d, const struct wr_option
     const char *file = wr_options_text(options, "schema");
     const char *subject = wr_options_text(options, "subject");
     const bool registry = wr_options_has(options, "registry");
+    void *schema = NULL;
     d->message = wr_options_text(options, "message");
     WR_TRY(choose_framing(d, options, err));
     wr_ensure(file != NULL || registry, err, WR_CLASS_USER,
@@ -364,10 +368,11 @@ static wr_status open_schemas(struct protobuf_decoder *d, const struct wr_option
         WR_TRY(wr_registry_open(&d->registry, options, err));
     }
     if (file != NULL) {
-        WR_TRY(wr_protobuf_schema_of_file(&d->reader, file, err));
+        WR_TRY(wr_schema_of_file(&wr_protobuf_format, &schema, file, err));
     } else if (subject != NULL) {
-        WR_TRY(wr_protobuf_schema_of_subject(&d->reader, d->registry, subject, err));
+        WR_TRY(wr_schema_of_subject(&wr_protobuf_format, &schema, d->registry, subject, err));
     }
+    d->reader = schema;
     if (d->reader != NULL) {
         WR_TRY(wr_protobuf_choose(d->reader, d->message, file == NULL, &d->reader_message, err));
     }
@@ -382,7 +387,7 @@ static struct protobuf_decoder *make(const struct wr_schema *scan_fields,
     d->schema = scan_fields;
     d->unit_digits = wr_decoder_unit_digits(options);
     wr_arena_init(&d->arena, 0);
-    d->column_count = wr_protobuf_columns_of(scan_fields, &d->arena, &d->columns);
+    d->column_count = wr_schema_columns_of(scan_fields, &d->arena, &d->columns);
     d->values = WR_ARENA_ARRAY(&d->arena, void *, scan_fields->count + 1);
     return d;
 }

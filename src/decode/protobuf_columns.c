@@ -5,43 +5,19 @@
 #include "batch/text.h"
 #include "decode/protobuf.h"
 #include "decode/protobuf_internal.h"
-#include <errno.h>
 #include <stdio.h>
 
 /* Messages within messages become STRUCTs down to here, then JSON: an ARRAY at each level must still fit nested.h's depth. */
 #define STRUCTS_MAX 7u
 _Static_assert(2 * STRUCTS_MAX + 2 <= WR_NESTED_DEPTH_MAX, "a list of structs in each struct");
 
+/* Descriptor sets are larger than the texts that they were made of. */
+#define FILE_BYTES_MAX (4 * (size_t)WR_PROTOBUF_SCHEMA_BYTES_MAX)
+
 /* How far above a .proto file its imports are looked for: they are named from the root of the sources. */
 #define ABOVE_MAX 8u
 
 /* ---- files ---- */
-
-/* False: errno says why. */
-static bool read_file(const char *path, struct wr_buf *text)
-{
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        return false;
-    }
-    text->bytes = 0;
-    while (text->bytes <= 4 * (size_t)WR_PROTOBUF_SCHEMA_BYTES_MAX) {
-        const size_t got = fread(wr_buf_reserve(text, 65536), 1, 65536, file);
-        text->bytes += got;
-        if (got == 0) {
-            break;
-        }
-    }
-    const bool broken = ferror(file) != 0;
-    fclose(file);
-    errno = broken ? EIO : 0;
-    return !broken;
-}
-
-static struct wr_slice slice_of(const struct wr_buf *buf)
-{
-    return (struct wr_slice){ buf->data != NULL ? buf->data : "", buf->bytes };
-}
 
 static bool has_file(const struct wr_protobuf_schema *schema, const char *name)
 {
@@ -63,7 +39,7 @@ static wr_status read_import(const char *main_path, const char *name, struct wr_
     char above[3 * ABOVE_MAX + 1] = "";
     for (uint32_t i = 0; i <= ABOVE_MAX; i++) {
         const int made = snprintf(path, sizeof path, "%.*s%s%s", keep, main_path, above, name);
-        if (made > 0 && (size_t)made < sizeof path && read_file(path, text)) {
+        if (made > 0 && (size_t)made < sizeof path && wr_schema_read_file(path, FILE_BYTES_MAX, text)) {
             return WR_OK;
         }
         if (i < ABOVE_MAX) {
@@ -87,7 +63,7 @@ static wr_status load_imports(struct wr_protobuf_schema *schema, const struct wr
         wr_ensure(++*loaded <= WR_PROTOBUF_IMPORTS_MAX, err, WR_CLASS_USER, "more than 256 files are imported");
         wr_status status = read_import(main_path, name, &text, err);
         if (status == WR_OK) {
-            status = wr_protobuf_add_text(schema, name, slice_of(&text), err);
+            status = wr_protobuf_add_text(schema, name, (struct wr_slice){ text.data != NULL ? text.data : "", text.bytes }, err);
             if (status == WR_FAIL) {
                 wr_error_prefix(err, "%.200s", name);
             }
@@ -133,33 +109,27 @@ static wr_status parse_file(struct wr_protobuf_schema *schema, const char *path,
     return wr_protobuf_link(schema, err);
 }
 
-wr_status wr_protobuf_schema_of_file(struct wr_protobuf_schema **schema, const char *path,
-                                     struct wr_error *err)
+/* What was begun: done, or given up. */
+static wr_status made_schema(void **schema, struct wr_protobuf_schema *made, wr_status status)
 {
-    struct wr_buf text = { 0 };
-    if (!read_file(path, &text)) {
-        wr_fail(err, WR_CLASS_USER, "schema = '%.300s': %s", path, strerror(errno));
-        wr_error_hint(err, "name a .proto file or a descriptor set, as seen from where weir is started");
-        wr_buf_deinit(&text);
-        return WR_FAIL;
-    }
-    *schema = wr_protobuf_schema_create();
-    const wr_status status = parse_file(*schema, path, slice_of(&text), err);
-    wr_buf_deinit(&text);
+    *schema = made;
     if (status == WR_FAIL) {
-        wr_error_prefix(err, "%.300s", path);
-        if (err != NULL) {
-            err->cls = WR_CLASS_USER;
-        }
-        if (err != NULL && err->hint[0] == '\0') {
-            wr_error_hint(err, "%s", ends_with(path, ".proto")
-                                         ? "see what protoc says of it"
-                                         : "make it with: protoc --include_imports -o schema.desc FILE.proto (text ends in .proto)");
-        }
-        wr_protobuf_schema_destroy(*schema);
+        wr_protobuf_schema_destroy(made);
         *schema = NULL;
     }
     return status;
+}
+
+static wr_status schema_of_file(void **schema, const char *path, struct wr_slice text, struct wr_error *err)
+{
+    struct wr_protobuf_schema *made = wr_protobuf_schema_create();
+    const wr_status status = parse_file(made, path, text, err);
+    if (status == WR_FAIL && err != NULL && err->hint[0] == '\0') {
+        wr_error_hint(err, "%s", ends_with(path, ".proto")
+                                     ? "see what protoc says of it"
+                                     : "make it with: protoc --include_imports -o schema.desc FILE.proto (text ends in .proto)");
+    }
+    return made_schema(schema, made, status);
 }
 
 /* ---- other origins ---- */
@@ -202,37 +172,15 @@ static wr_status add_texts(struct wr_protobuf_schema *schema, const struct wr_sl
     return wr_protobuf_link(schema, err);
 }
 
-wr_status wr_protobuf_schema_of_answer(struct wr_protobuf_schema **schema,
-                                       const struct wr_registry_schema *answer, struct wr_error *err)
+static wr_status schema_of_texts(void **schema, const struct wr_slice *texts, uint32_t count,
+                                 struct wr_error *err)
 {
-    wr_ensure(strcmp(answer->type, "PROTOBUF") == 0, err, WR_CLASS_DATA,
-              "the registry's schema is of type %.40s, not PROTOBUF", answer->type);
-    *schema = wr_protobuf_schema_create();
-    if (add_texts(*schema, answer->texts, answer->text_count, err) == WR_FAIL) {
+    struct wr_protobuf_schema *made = wr_protobuf_schema_create();
+    const wr_status status = add_texts(made, texts, count, err);
+    if (status == WR_FAIL) {
         wr_error_prefix(err, "the registry's schema");
-        wr_protobuf_schema_destroy(*schema);
-        *schema = NULL;
-        return WR_FAIL;
     }
-    return WR_OK;
-}
-
-wr_status wr_protobuf_schema_of_subject(struct wr_protobuf_schema **schema,
-                                        struct wr_registry *registry, const char *subject,
-                                        struct wr_error *err)
-{
-    const struct wr_registry_key key = { .kind = WR_REGISTRY_SUBJECT, .subject = subject };
-    const struct wr_registry_schema *answer = NULL;
-    wr_status status = wr_registry_wait(registry, &key, &answer, err);
-    if (status == WR_OK) {
-        status = wr_protobuf_schema_of_answer(schema, answer, err);
-    }
-    if (status == WR_FAIL && err != NULL) {
-        err->cls = WR_CLASS_USER;
-        wr_error_hint(err, "see that the registry runs and knows the subject: curl "
-                           "REGISTRY/subjects");
-    }
-    return status;
+    return made_schema(schema, made, status);
 }
 
 /* A descriptor set's first byte is the tag of its first file, the next its length: a text's is not followed by a 0x0a again. */
@@ -280,38 +228,6 @@ wr_status wr_protobuf_choose(const struct wr_protobuf_schema *schema, const char
     }
     wr_buf_deinit(&names);
     return *message != NULL ? WR_OK : WR_FAIL;
-}
-
-uint32_t wr_protobuf_columns_of(const struct wr_schema *fields, struct wr_arena *arena,
-                                struct wr_protobuf_column **columns)
-{
-    uint32_t count = 0;
-    *columns = WR_ARENA_ARRAY(arena, struct wr_protobuf_column, fields->count + 1);
-    for (uint32_t i = 0; i < fields->count; i++) {
-        const struct wr_field *field = &fields->fields[i];
-        if (field->path != NULL && field->path_count > 0) {
-            (*columns)[count++] = (struct wr_protobuf_column){ .path = field->path,
-                                                               .path_count = field->path_count,
-                                                               .dotted = wr_decoder_dotted(field, arena),
-                                                               .type = field->type,
-                                                               .not_null = field->not_null,
-                                                               .index = i };
-        }
-    }
-    return count;
-}
-
-void wr_protobuf_compile_failed(const char *field, const char *where, struct wr_error *err)
-{
-    if (field != NULL) {
-        wr_error_prefix(err, "column \"%.100s\"", field);
-    }
-    wr_error_prefix(err, "%.300s", where);
-    wr_error_hint(err, "declare the column as the schema has it (TEXT and JSON take most), or leave the columns out: "
-                       "the schema gives them");
-    if (err != NULL) {
-        err->cls = WR_CLASS_USER;
-    }
 }
 
 /* ---- columns out of a schema ---- */
@@ -392,93 +308,70 @@ static wr_status derive(const struct wr_protobuf_message *message, struct wr_are
     columns->fields = WR_ARENA_ARRAY(arena, struct wr_field, message->field_count);
     for (uint32_t i = 0; i < message->field_count; i++) {
         const struct wr_protobuf_field *field = &message->fields[i];
-        const char **path = WR_ARENA_ARRAY(arena, const char *, 1);
-        path[0] = wr_arena_strdup(arena, field->name);
-        columns->fields[i] = (struct wr_field){ .name = path[0],
-                                                .path = path,
-                                                .path_count = 1,
-                                                .type = wr_protobuf_column_type(message, field),
-                                                .declared = i,
-                                                .field_id = i + 1 };
+        columns->fields[i] = wr_schema_field(field->name, i, arena);
+        columns->fields[i].type = wr_protobuf_column_type(message, field);
     }
     columns->count = message->field_count;
     return WR_OK;
 }
 
-/* ---- for the binder ---- */
+/* ---- the format's table ---- */
 
-static wr_status check(const struct wr_protobuf_message *message, const struct wr_options *options,
-                       const struct wr_schema *columns, struct wr_arena *arena, struct wr_error *err)
+static void destroy_schema(void *schema)
 {
-    struct wr_protobuf_column *wanted;
+    wr_protobuf_schema_destroy(schema);
+}
+
+/* A subject's first message is what Confluent's serializers write when nothing is said. */
+static wr_status choose(const struct wr_protobuf_schema *schema, const struct wr_options *options,
+                        const struct wr_protobuf_message **message, struct wr_error *err)
+{
+    return wr_protobuf_choose(schema, wr_options_text(options, "message"), !wr_options_has(options, "schema"),
+                              message, err);
+}
+
+static wr_status derive_columns(const void *schema, const struct wr_options *options, struct wr_arena *arena,
+                                struct wr_schema *columns, struct wr_error *err)
+{
+    const struct wr_protobuf_message *message = NULL;
+    WR_TRY(choose(schema, options, &message, err));
+    return derive(message, arena, columns, err);
+}
+
+static wr_status check_columns(const void *schema, const struct wr_options *options,
+                               const struct wr_schema_column *columns, uint32_t count, struct wr_error *err)
+{
+    const struct wr_protobuf_message *message = NULL;
     struct wr_protobuf_program *program = NULL;
     const char *field = NULL;
-    const uint32_t count = wr_protobuf_columns_of(columns, arena, &wanted);
-    const wr_status status = wr_protobuf_compile(&program, message, message, wanted, count,
+    WR_TRY(choose(schema, options, &message, err));
+    const wr_status status = wr_protobuf_compile(&program, message, message, columns, count,
                                                  wr_decoder_unit_digits(options), &field, err);
     wr_protobuf_program_destroy(program);
     if (status == WR_FAIL) {
-        wr_protobuf_compile_failed(field, wr_options_text(options, "schema"), err);
+        wr_schema_compile_failed(field, wr_options_text(options, "schema"), err);
     }
     return status;
-}
-
-static wr_status of_registry(struct wr_protobuf_schema **schema, const struct wr_options *options,
-                             struct wr_error *err)
-{
-    struct wr_registry *registry = NULL;
-    const char *subject = wr_options_text(options, "subject");
-    if (!wr_options_has(options, "registry") || subject == NULL) {
-        wr_fail(err, WR_CLASS_USER, "the source has no columns, and no schema that gives them");
-        wr_error_hint(err, "declare columns, or say schema = 'file.proto', or registry = 'http://…' "
-                           "with subject = '…'");
-        return WR_FAIL;
-    }
-    WR_TRY(wr_registry_open(&registry, options, err));
-    const wr_status status = wr_protobuf_schema_of_subject(schema, registry, subject, err);
-    wr_registry_close(registry);
-    return status;
-}
-
-/* Connectors that take their records out of text. */
-static wr_status check_connector(const struct wr_options *options, struct wr_error *err)
-{
-    const char *connector = wr_options_text(options, "connector");
-    if (connector != NULL && (strcmp(connector, "file") == 0 || strcmp(connector, "http") == 0)) {
-        wr_fail(err, WR_CLASS_USER,
-                "connector '%s' cuts its input at line ends, which Protobuf's binary messages do not have",
-                connector);
-        wr_error_hint(err, "read them from a log such as Kafka, or write them as JSON");
-        return WR_FAIL;
-    }
-    return WR_OK;
 }
 
 wr_status wr_protobuf_columns(const struct wr_options *options, struct wr_arena *arena,
                               struct wr_schema *columns, struct wr_error *err)
 {
-    WR_TRY(check_connector(options, err));
-    const char *file = wr_options_text(options, "schema");
-    struct wr_protobuf_schema *schema = NULL;
-    if (columns->count > 0 && file == NULL) {
-        if (!wr_options_has(options, "registry")) {
-            wr_fail(err, WR_CLASS_USER, "format 'protobuf' needs the schema that records were written with");
-            wr_error_hint(err, "add schema = 'file.proto' and message = '…', or registry = 'http://…'");
-            return WR_FAIL;
-        }
-        struct wr_registry *registry = NULL; /* its address; what it has is seen when the run begins */
-        WR_TRY(wr_registry_open(&registry, options, err));
-        wr_registry_close(registry);
-        return WR_OK;
-    }
-    const struct wr_protobuf_message *message = NULL;
-    WR_TRY(file != NULL ? wr_protobuf_schema_of_file(&schema, file, err)
-                        : of_registry(&schema, options, err));
-    wr_status status = wr_protobuf_choose(schema, wr_options_text(options, "message"), file == NULL, &message, err);
-    if (status == WR_OK) {
-        status = columns->count == 0 ? derive(message, arena, columns, err)
-                                     : check(message, options, columns, arena, err);
-    }
-    wr_protobuf_schema_destroy(schema);
-    return status;
+    return wr_schema_columns(&wr_protobuf_format, options, arena, columns, err);
 }
+
+const struct wr_schema_format wr_protobuf_format = {
+    .name = "protobuf",
+    .title = "Protobuf",
+    .records = "messages",
+    .registry_type = "PROTOBUF",
+    .file = "file.proto",
+    .file_options = " and message = '…'",
+    .file_hint = "a .proto file or a descriptor set",
+    .file_bytes_max = FILE_BYTES_MAX,
+    .of_file = schema_of_file,
+    .of_texts = schema_of_texts,
+    .destroy = destroy_schema,
+    .derive = derive_columns,
+    .check = check_columns,
+};

@@ -22,7 +22,7 @@ struct node {
 
 struct compiler {
     struct wr_protobuf_program *program;
-    const struct wr_protobuf_column *columns;
+    const struct wr_schema_column *columns;
     struct node root;
     struct wr_error *err;
 };
@@ -89,7 +89,7 @@ static void set_names(struct compiler *c, struct wr_protobuf_step *step)
 }
 
 static void choose_op(struct compiler *c, struct wr_protobuf_step *step,
-                      const struct wr_protobuf_column *column)
+                      const struct wr_schema_column *column)
 {
     const struct wr_protobuf_field *field = step->field;
     const bool time = wr_type_is_timestamp(column->type);
@@ -130,7 +130,7 @@ static struct wr_protobuf_step *add_step(struct compiler *c, struct node *node,
 
 /* ---- paths ---- */
 
-static const char *path_text(struct compiler *c, const struct wr_protobuf_column *column,
+static const char *path_text(struct compiler *c, const struct wr_schema_column *column,
                              uint32_t count)
 {
     char *text = wr_arena_strdup(&c->program->arena, column->path[0]);
@@ -174,7 +174,7 @@ static struct node *descend(struct compiler *c, struct node *outer,
 }
 
 /* Where a column's path leads: *node and *field, or NULL when the writer does not have it. known: as the reader has it. */
-static wr_status follow(struct compiler *c, const struct wr_protobuf_column *column,
+static wr_status follow(struct compiler *c, const struct wr_schema_column *column,
                         struct node **node, const struct wr_protobuf_field **field,
                         const struct wr_protobuf_field **known)
 {
@@ -214,7 +214,7 @@ static void set_zero(struct compiler *c, struct wr_protobuf_leaf *leaf)
 
 static wr_status add_leaf(struct compiler *c, uint32_t bit)
 {
-    const struct wr_protobuf_column *column = &c->columns[bit];
+    const struct wr_schema_column *column = &c->columns[bit];
     struct wr_protobuf_leaf *leaf = &c->program->leaves[bit];
     const struct wr_protobuf_field *field;
     const struct wr_protobuf_field *known;
@@ -390,7 +390,7 @@ static void fill_table(struct compiler *c, struct node *node)
 wr_status wr_protobuf_compile(struct wr_protobuf_program **program,
                               const struct wr_protobuf_message *writer,
                               const struct wr_protobuf_message *reader,
-                              const struct wr_protobuf_column *columns, uint32_t count,
+                              const struct wr_schema_column *columns, uint32_t count,
                               uint32_t unit_digits, const char **field, struct wr_error *err)
 {
     struct wr_protobuf_program *made = wr_calloc(1, sizeof *made);

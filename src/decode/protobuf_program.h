@@ -20,16 +20,7 @@
 
 #include "batch/batch.h"
 #include "decode/protobuf_value.h"
-
-/* A column that a program fills. */
-struct wr_protobuf_column {
-    const char *const *path;
-    uint32_t path_count;
-    const char *dotted;
-    struct wr_type type;
-    bool not_null;
-    uint32_t index; /* in the batch */
-};
+#include "decode/schema_columns.h"
 
 struct wr_protobuf_program;
 
@@ -38,7 +29,7 @@ struct wr_protobuf_program;
 WR_NODISCARD wr_status wr_protobuf_compile(struct wr_protobuf_program **program,
                                            const struct wr_protobuf_message *writer,
                                            const struct wr_protobuf_message *reader,
-                                           const struct wr_protobuf_column *columns, uint32_t count,
+                                           const struct wr_schema_column *columns, uint32_t count,
                                            uint32_t unit_digits, const char **field,
                                            struct wr_error *err);
 void wr_protobuf_program_destroy(struct wr_protobuf_program *program); /* NULL is fine */

@@ -327,7 +327,7 @@ Test(decode_protobuf, descriptor_sets)
 /* What a registry may give instead of text: a FileDescriptorProto in base64; and texts whose imports came before. */
 Test(decode_protobuf, answers_of_a_registry)
 {
-    struct wr_protobuf_schema *schema = NULL;
+    void *schema = NULL;
     struct wr_error err = { 0 };
     struct wr_buf base64 = { 0 };
     wr_text_base64(&base64, set + 2, sizeof set - 3);
@@ -335,17 +335,17 @@ Test(decode_protobuf, answers_of_a_registry)
                                 { base64.data, base64.bytes },
                                 WR_SLICE_LITERAL("import 'geo.proto'; message N { optional geo.Geo g = 1; optional M m = 2; }") };
     const struct wr_registry_schema answer = { "PROTOBUF", texts, 3 };
-    cr_assert_eq(wr_protobuf_schema_of_answer(&schema, &answer, &err), WR_OK, "%s", err.message);
+    cr_assert_eq(wr_schema_of_answer(&wr_protobuf_format, &schema, &answer, &err), WR_OK, "%s", err.message);
     const uint32_t first = 0;
     cr_assert_str_eq(wr_protobuf_at(schema, &first, 1)->name, "N");
     cr_assert_not_null(wr_protobuf_find(schema, "Geo"));
     wr_protobuf_schema_destroy(schema);
     texts[1] = WR_SLICE_LITERAL("AAAA");
-    cr_assert_eq(wr_protobuf_schema_of_answer(&schema, &answer, &err), WR_FAIL);
+    cr_assert_eq(wr_schema_of_answer(&wr_protobuf_format, &schema, &answer, &err), WR_FAIL);
     texts[1] = WR_SLICE_LITERAL("////");
-    cr_assert_eq(wr_protobuf_schema_of_answer(&schema, &answer, &err), WR_FAIL);
+    cr_assert_eq(wr_schema_of_answer(&wr_protobuf_format, &schema, &answer, &err), WR_FAIL);
     const struct wr_registry_schema other = { "AVRO", texts, 1 };
-    cr_assert_eq(wr_protobuf_schema_of_answer(&schema, &other, &err), WR_FAIL);
+    cr_assert_eq(wr_schema_of_answer(&wr_protobuf_format, &schema, &other, &err), WR_FAIL);
     cr_assert(strstr(err.message, "type AVRO, not PROTOBUF") != NULL, "%s", err.message);
     wr_buf_deinit(&base64);
 }
@@ -359,7 +359,7 @@ static void check_evolved(const char *writer, const char *reader, const char *co
     const char *field;
     char name[40];
     const char *path[] = { strcpy(name, column) };
-    const struct wr_protobuf_column asked = { .path = path, .path_count = 1, .dotted = column, .type = type };
+    const struct wr_schema_column asked = { .path = path, .path_count = 1, .dotted = column, .type = type };
     struct wr_field own = { .name = name, .path = path, .path_count = 1, .type = type };
     const struct wr_schema batch_schema = { &own, 1 };
     cr_assert_eq(wr_protobuf_schema_of_bytes(&schemas[0], wr_slice_of(writer), &err), WR_OK, "%s", err.message);
