@@ -5,8 +5,8 @@
  *   (1) sinks and operators that take part stand at the new cut; the others at theirs, which stays in the manifest
  *   (2) splits and ledger lines that this process does not read now are carried on
  *   (3) activations stay as long as some cut in use lies before them
- *   (4) after the end of the input (watermark WR_TIME_MAX) a source and its splits stand at the close of the newest window that was
- *       emitted: a later start goes on behind it
+ *   (4) after the end of the input (all workers told WR_TIME_MAX) a source and its splits stand at the close of the newest
+ *       window that was emitted: a later start goes on behind it
  */
 #ifndef WR_RUN_COMMIT_H
 #define WR_RUN_COMMIT_H

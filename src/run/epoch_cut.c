@@ -67,7 +67,7 @@ void wr_epoch_cut_source(struct wr_epoch_cut *cut, uint32_t source, int64_t emit
     for (uint32_t i = 0; i < cut->sources.count; i++) {
         struct wr_source_cut *at = &cut->sources.items[i];
         if (at->source == source) {
-            at->emitted_us = emitted_us > at->emitted_us ? emitted_us : at->emitted_us;
+            at->emitted_us = emitted_us < at->emitted_us ? emitted_us : at->emitted_us;
             return;
         }
     }

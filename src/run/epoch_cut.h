@@ -32,7 +32,9 @@ struct wr_ledger_cut {
     struct wr_ledger_counts counts;
 };
 
-/* What a worker's operators were told last. */
+/* What a worker's operators were told last: WR_TIME_MAX once its own splits have ended, while others' may
+ * go on. Of several workers the smallest: operators behind an exchange have seen no more, and the source
+ * has ended only when all say WR_TIME_MAX. */
 struct wr_source_cut {
     uint32_t source;
     int64_t emitted_us;
@@ -97,7 +99,7 @@ void wr_epoch_cut_snapshot(struct wr_epoch_cut *cut, uint32_t worker,
                            struct wr_snapshot_writer *writer);
 void wr_epoch_cut_needed(struct wr_epoch_cut *cut, uint64_t epoch);
 
-/* Adds part to cut: sources and operators by their maximum. Snapshot writers move. */
+/* Adds part to cut: sources by their minimum, operators by their maximum. Snapshot writers move. */
 void wr_epoch_cut_merge(struct wr_epoch_cut *cut, struct wr_epoch_cut *part);
 
 #endif

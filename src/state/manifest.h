@@ -49,7 +49,7 @@ struct wr_manifest_split {
 
 struct wr_manifest_source {
     const char *name;
-    int64_t emitted_us; /* newest watermark that any operator was told */
+    int64_t emitted_us; /* the watermark that its operators have been told, on all workers */
     struct wr_manifest_split *splits;
     uint32_t split_count;
 };

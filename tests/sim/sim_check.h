@@ -22,7 +22,8 @@
     BUG(REOPENED_WINDOWS, "restored windows that had closed are not dropped")                      \
     BUG(PRUNED_SNAPSHOT, "snapshots are deleted that are still needed")                            \
     BUG(PARTIAL_RESTORE, "the newest snapshot of an operator is not restored")                     \
-    BUG(EARLY_MANIFEST, "the manifest is put before its snapshots are durable")
+    BUG(EARLY_MANIFEST, "the manifest is put before its snapshots are durable")                    \
+    BUG(EARLY_END, "one worker's end counts as the end of the input")
 
 enum sim_bug {
     SIM_BUG_NONE,

@@ -176,13 +176,18 @@ void sim_scenario_draw(void)
     s->deduplicates = sim_chance(200);
     s->crashes = (uint32_t)sim_between(1, 5);
     draw_sinks();
+    /* All incarnations read to the end of a log that is whole; some splits, so some workers, come to theirs long before others. */
+    const bool bounded = sim_chance(250);
     int64_t born_ns = 0;
     for (uint32_t i = 0; i < s->split_count; i++) {
         if (i > 0 && sim_chance(400)) {
             born_ns += sim_between(100, 1500) * WR_NS_PER_MS;
         }
         sim->splits[i].born_ns = born_ns;
-        draw_split(i, (uint32_t)sim_between(10, 150));
+        const int64_t rows = !bounded         ? sim_between(10, 150)
+                             : sim_chance(500) ? sim_between(1, 20)
+                                               : sim_between(100, 300);
+        draw_split(i, (uint32_t)rows);
     }
     if (s->deduplicates) {
         /* Which of two copies counts is a matter of timing when their splits differ: then nothing is late. */
@@ -193,6 +198,7 @@ void sim_scenario_draw(void)
     for (uint32_t r = 0; r <= s->crashes; r++) {
         s->workers[r] = (uint32_t)sim_between(1, 3);
         draw_run(&sim->runs[r], r == s->crashes);
+        sim->runs[r].bounded = bounded || sim->runs[r].bounded;
     }
 }
 

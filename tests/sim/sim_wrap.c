@@ -63,6 +63,16 @@ static uint32_t split_of(const char *name)
     return 0;
 }
 
+/* Once a worker has ended all that report after it seem to have. */
+static void end_early(struct wr_epoch_cut *part)
+{
+    static bool ended;
+    for (uint32_t i = 0; i < part->sources.count; i++) {
+        ended = ended || part->sources.items[i].emitted_us == WR_TIME_MAX;
+        part->sources.items[i].emitted_us = ended ? WR_TIME_MAX : part->sources.items[i].emitted_us;
+    }
+}
+
 void __real_wr_epoch_report(struct wr_epoch_board *board, struct wr_epoch_cut *part);
 void __wrap_wr_epoch_report(struct wr_epoch_board *board, struct wr_epoch_cut *part);
 void __wrap_wr_epoch_report(struct wr_epoch_board *board, struct wr_epoch_cut *part)
@@ -81,6 +91,9 @@ void __wrap_wr_epoch_report(struct wr_epoch_board *board, struct wr_epoch_cut *p
     }
     if (sim_bug(SIM_BUG_FORGOTTEN_FLOOR)) {
         part->activations.count = 0;
+    }
+    if (sim_bug(SIM_BUG_EARLY_END)) {
+        end_early(part);
     }
     __real_wr_epoch_report(board, part);
 }

@@ -167,3 +167,57 @@ Test(commit, the_end_of_the_input_stands_at_the_close_of_the_newest_window)
     wr_manifest_deinit(&next);
     wr_epoch_cut_deinit(&cut);
 }
+
+/* A worker whose own splits have ended tells its operators WR_TIME_MAX; the other one still reads. */
+static void cut_of_two_workers(struct wr_epoch_cut *cut, int64_t slow_us)
+{
+    struct wr_epoch_cut part = { 0 };
+    cut_of(cut, 7, 300, WR_TIME_MAX);
+    cut->splits.items[0].idle = true;
+    wr_epoch_cut_begin(&part, 7, false);
+    wr_epoch_cut_split(&part, &(struct wr_split_cut){ .split = 1,
+                                                      .next_position = 60,
+                                                      .watermark_us = 1200,
+                                                      .max_event_us = 1300,
+                                                      .name = "b" });
+    wr_epoch_cut_source(&part, 0, slow_us);
+    wr_epoch_cut_operator(&part, 0, 1000);
+    wr_epoch_cut_merge(cut, &part);
+    wr_epoch_cut_deinit(&part);
+}
+
+static void build_for_two_workers(int64_t slow_us, struct wr_manifest *next)
+{
+    struct wr_pipeline p = { .plan = &plan,
+                             .config = { .name = "p" },
+                             .full_epoch = 1,
+                             .sink_every = (uint64_t[]){ 1, 1, 1 },
+                             .exactly_once = (bool[]){ true, true, true } };
+    struct wr_epoch_cut cut;
+    plan.sink_count = 3;
+    cut_of_two_workers(&cut, slow_us);
+    wr_commit_build(&p, &manifest, &cut, NULL, 0, next);
+    wr_epoch_cut_deinit(&cut);
+}
+
+Test(commit, a_worker_at_its_end_raises_no_split_that_another_one_still_reads)
+{
+    struct wr_manifest next;
+    build_for_two_workers(1200, &next);
+    const struct wr_manifest_source *s = wr_manifest_source_of(&next.cuts[next.cut_count - 1], "clicks");
+    cr_expect_eq(wr_manifest_split_of(s, "a")->watermark_us, 3000);
+    cr_expect_eq(wr_manifest_split_of(s, "b")->watermark_us, 1200, "its rows are not late after a crash");
+    cr_expect_eq(s->emitted_us, 1200);
+    wr_manifest_deinit(&next);
+}
+
+Test(commit, the_input_has_ended_when_all_workers_say_so)
+{
+    struct wr_manifest next;
+    build_for_two_workers(WR_TIME_MAX, &next);
+    const struct wr_manifest_source *s = wr_manifest_source_of(&next.cuts[next.cut_count - 1], "clicks");
+    cr_expect_eq(wr_manifest_split_of(s, "a")->watermark_us, 3000);
+    cr_expect_eq(wr_manifest_split_of(s, "b")->watermark_us, 3000);
+    cr_expect_eq(s->emitted_us, 3000);
+    wr_manifest_deinit(&next);
+}
