@@ -5,8 +5,9 @@
  *   confluent   00 and a 4-byte id, or 01 and a 16-byte GUID, then the message's indexes (zigzag varints: how many, then each; one
  *               byte 00: the first message); looked up in the registry, or stepped over when there is only a schema file
  *   headers     the same bytes in the header __value_schema_id; records without it are read as confluent
- *   glue        03, 00 or 05 (zlib), a 16-byte version id and a varint index, as AWS Glue's serializers write; needs the schema file
- * Without `framing`: confluent with a registry, else none.
+ *   glue        03, 00 or 05 (zlib), a 16-byte version id and a varint index, as AWS Glue's serializers write; the version is looked
+ *               up where registry = 'glue', else stepped over. The index is stepped over: `message` says which type it is
+ * Without `framing`: glue with AWS Glue's registry, confluent with another, else none. More in schema_stream.h.
  *
  * Columns are found by their path, `a.b` through nested messages; see protobuf_program.h. With a registry the schema of `schema` or
  * `subject` is the reader's: its names lead to numbers, and numbers to the writer's fields, so that a renamed field is
