@@ -40,7 +40,7 @@ def records(count):
 
 
 def main():
-    driver = pathlib.Path(sys.argv[1]) / "tests" / "decode" / "avro_driver"
+    driver = pathlib.Path(sys.argv[1]) / "tests" / "decode" / "binary_driver"
     all_records = list(records(20000))
     data = b"".join(struct.pack("<I", len(r)) + r for r in all_records)
     with tempfile.NamedTemporaryFile("w", suffix=".avsc") as schema:
@@ -48,7 +48,7 @@ def main():
         schema.flush()
         columns = [f"{name}:{kind}" for name, _, kind in FIELDS]
         for what, asked in (("all 8 columns", columns), ("3 columns", columns[1:6:2])):
-            out = subprocess.run([driver, schema.name, "-", "--bench", "50", *asked], input=data,
+            out = subprocess.run([driver, "avro", schema.name, "-", "--bench", "50", *asked], input=data,
                                  capture_output=True, check=True)
             size = sum(map(len, all_records)) / len(all_records)
             print(f"{what} of records of {size:.0f} bytes: {float(out.stdout):.1f} ns per record")

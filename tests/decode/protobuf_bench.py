@@ -45,14 +45,14 @@ def messages(count):
 
 
 def main():
-    driver = pathlib.Path(sys.argv[1]) / "tests" / "decode" / "protobuf_driver"
+    driver = pathlib.Path(sys.argv[1]) / "tests" / "decode" / "binary_driver"
     everything = list(messages(20000))
     data = b"".join(struct.pack("<I", len(m)) + m for m in everything)
     with tempfile.NamedTemporaryFile("w", suffix=".proto") as schema:
         schema.write(SCHEMA)
         schema.flush()
         for what, asked in (("all 8 columns", COLUMNS), ("3 columns", COLUMNS[1:6:2])):
-            out = subprocess.run([driver, schema.name, "Click", "--bench", "50", *asked], input=data,
+            out = subprocess.run([driver, "protobuf", schema.name, "Click", "--bench", "50", *asked], input=data,
                                  capture_output=True, check=True)
             size = sum(map(len, everything)) / len(everything)
             print(f"{what} of messages of {size:.0f} bytes: {float(out.stdout):.1f} ns per message")

@@ -16,8 +16,8 @@ import fastavro
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOUND = sorted(ROOT.glob("build/*/tests/decode/avro_driver"), key=lambda path: path.stat().st_mtime)
-DRIVER = os.environ.get("WEIR_AVRO_DRIVER") or (FOUND[-1] if FOUND else None)
+FOUND = sorted(ROOT.glob("build/*/tests/decode/binary_driver"), key=lambda path: path.stat().st_mtime)
+DRIVER = os.environ.get("WEIR_BINARY_DRIVER") or (FOUND[-1] if FOUND else None)
 RECODE = pathlib.Path(DRIVER).parent / "avro_c_recode" if DRIVER else None
 SCHEMAS = 60
 ROWS = 50
@@ -157,7 +157,7 @@ def drive(tmp_path, writer, reader, columns, records):
     (tmp_path / "writer.avsc").write_text(json.dumps(writer))
     (tmp_path / "reader.avsc").write_text(json.dumps(reader or ""))
     data = b"".join(struct.pack("<I", len(r)) + r for r in records)
-    done = subprocess.run([DRIVER, tmp_path / "writer.avsc", tmp_path / "reader.avsc" if reader else "-", *columns],
+    done = subprocess.run([DRIVER, "avro", tmp_path / "writer.avsc", tmp_path / "reader.avsc" if reader else "-", *columns],
                           input=data, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
     rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
@@ -199,7 +199,7 @@ def check(rows, expected):
 
 @pytest.fixture(autouse=True)
 def driver():
-    assert DRIVER, "no avro_driver: run tools/build"
+    assert DRIVER, "no binary_driver: run tools/build"
 
 
 @pytest.mark.parametrize("seed", range(SCHEMAS))

@@ -19,8 +19,8 @@ from google.protobuf.message import DecodeError
 from grpc_tools import protoc
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOUND = sorted(ROOT.glob("build/*/tests/decode/protobuf_driver"), key=lambda path: path.stat().st_mtime)
-DRIVER = os.environ.get("WEIR_PROTOBUF_DRIVER") or (FOUND[-1] if FOUND else None)
+FOUND = sorted(ROOT.glob("build/*/tests/decode/binary_driver"), key=lambda path: path.stat().st_mtime)
+DRIVER = os.environ.get("WEIR_BINARY_DRIVER") or (FOUND[-1] if FOUND else None)
 SCHEMAS = 30
 ROWS = 40
 
@@ -255,7 +255,8 @@ def same(got, want, maps=True):
 
 def decode(schema, message, records, columns):
     data = b"".join(struct.pack("<I", len(r)) + r for r in records)
-    done = subprocess.run([DRIVER, schema, message, *columns], input=data, capture_output=True, timeout=60)
+    columns = [c if ":" in c else f"{c}:nested" for c in columns]
+    done = subprocess.run([DRIVER, "protobuf", schema, message, *columns], input=data, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.decode().splitlines()]
 
@@ -275,7 +276,7 @@ UNKNOWN = [varint(999 << 3) + b"\x05", varint(998 << 3 | 2) + b"\x03abc", varint
 
 @pytest.fixture(scope="module", autouse=True)
 def driver():
-    assert DRIVER, "no protobuf_driver: run tools/build"
+    assert DRIVER, "no binary_driver: run tools/build"
 
 
 @pytest.mark.parametrize("seed", range(SCHEMAS))

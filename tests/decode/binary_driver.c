@@ -1,15 +1,19 @@
-/* avro_driver: the Avro decoder as a filter, for comparison with other implementations and for measuring.
+/* binary_driver: the Avro and Protobuf decoders as a filter, for comparison with other implementations and for measuring.
  *
- *   avro_driver WRITER.avsc READER.avsc|- [--bench ROUNDS] PATH:TYPE... < RECORDS > ROWS
+ *   binary_driver avro WRITER.avsc READER.avsc|- [--bench ROUNDS] PATH:TYPE... < RECORDS > ROWS
+ *   binary_driver protobuf SCHEMA MESSAGE [--bench ROUNDS] PATH:TYPE... < RECORDS > ROWS
  *
- * TYPE may be `nested`: what the reader's schema, or without one the writer's, makes of a column that nobody declares.
+ * TYPE may be `nested`: what the schema (of Avro's two the reader's) makes of a column that nobody declares.
  * RECORDS: each a 4-byte little-endian length and that many bytes. ROWS: a JSON object per record, with the paths as keys,
  * or {"fault": why, "field": path}. With --bench nothing is printed but the nanoseconds per record of the best round.
  */
 #include "base/clock.h"
 #include "base/heap.h"
+#include "batch/nested.h"
 #include "batch/text.h"
 #include "decode/avro.h"
+#include "decode/protobuf.h"
+#include "decode/protobuf_internal.h"
 #include <stdio.h>
 
 #define ROWS 1024u
@@ -22,6 +26,8 @@ struct driver {
     struct wr_schema schema;
     struct wr_schema derived;
     struct wr_arena arena;
+    struct wr_buf text; /* of the schema */
+    struct wr_buf reader; /* Avro's */
     struct wr_buf input;
     struct wr_record *records;
     size_t count;
@@ -55,7 +61,7 @@ static struct wr_slice read_schema(const char *path, struct wr_buf *text)
         read_all(file, text);
         fclose(file);
     }
-    return (struct wr_slice){ text->data, text->bytes };
+    return (struct wr_slice){ text->data != NULL ? text->data : "", text->bytes };
 }
 
 static bool add_column(struct driver *d, const char *spec)
@@ -118,15 +124,20 @@ static void print_row(const struct driver *d, const struct wr_batch *batch, uint
     }
     for (uint32_t c = 0; fault == NULL && c < d->schema.count; c++) {
         const struct wr_column *column = &batch->columns[c];
+        const char *value = (const char *)column->values + (size_t)row * wr_type_width(column->type);
         wr_buf_byte(out, c == 0 ? '{' : ',');
         wr_text_json_string(out, d->fields[c].name, strlen(d->fields[c].name));
         wr_buf_byte(out, ':');
         if (wr_column_is_null(column, row)) {
             wr_buf_text(out, "null");
-        } else {
-            wr_text_format_json(out, column->type,
-                                (const char *)column->values + (size_t)row * wr_type_width(column->type));
+            continue;
         }
+        if (wr_type_is_nested(column->type) &&
+            !wr_nested_check(column->type, wr_view_slice((const struct wr_view *)(const void *)value))) {
+            fprintf(stderr, "binary_driver: %s: a body that is not well formed\n", d->fields[c].name);
+            abort();
+        }
+        wr_text_format_json(out, column->type, value);
     }
     wr_buf_text(out, "}\n");
     fwrite(out->data, 1, out->bytes, stdout);
@@ -167,55 +178,117 @@ static void measure(struct driver *d, struct wr_decoder *decoder, struct wr_batc
     printf("%.1f\n", best);
 }
 
-int main(int argc, char **argv)
+/* ---- formats ---- */
+
+/* The columns that the schema gives, or a decoder of the columns that are asked for. The two arguments are the format's. */
+struct format {
+    const char *name;
+    wr_status (*derive)(struct driver *d, struct wr_slice schema, const char *second, struct wr_error *err);
+    wr_status (*open)(struct driver *d, struct wr_slice schema, const char *second, struct wr_decoder **decoder,
+                      struct wr_error *err);
+};
+
+static wr_status derive_avro(struct driver *d, struct wr_slice schema, const char *second, struct wr_error *err)
 {
-    static struct driver d;
-    struct wr_buf writer = { 0 };
-    struct wr_buf reader = { 0 };
+    const struct wr_slice reader = read_schema(second, &d->reader);
+    return wr_avro_columns_for(reader.bytes > 0 ? reader : schema, &d->arena, &d->derived, err);
+}
+
+static wr_status open_avro(struct driver *d, struct wr_slice schema, const char *second, struct wr_decoder **decoder,
+                           struct wr_error *err)
+{
+    const struct wr_slice reader = { d->reader.data != NULL ? d->reader.data : "", d->reader.bytes };
+    return wr_avro_create_for(decoder, &d->schema, schema, reader, err);
+}
+
+static wr_status derive_protobuf(struct driver *d, struct wr_slice schema, const char *second, struct wr_error *err)
+{
+    struct wr_protobuf_schema *parsed = NULL;
+    const struct wr_protobuf_message *message = NULL;
+    wr_status status = wr_protobuf_schema_of_bytes(&parsed, schema, err);
+    if (status == WR_OK) {
+        status = wr_protobuf_choose(parsed, second, false, &message, err);
+    }
+    if (status == WR_OK) {
+        d->derived.fields = WR_ARENA_ARRAY(&d->arena, struct wr_field, message->field_count + 1);
+        d->derived.count = message->field_count;
+    }
+    for (uint32_t i = 0; i < d->derived.count; i++) {
+        d->derived.fields[i] = wr_schema_field(message->fields[i].name, i, &d->arena);
+        d->derived.fields[i].type = wr_protobuf_column_type(message, &message->fields[i]);
+    }
+    wr_protobuf_schema_destroy(parsed);
+    return status;
+}
+
+static wr_status open_protobuf(struct driver *d, struct wr_slice schema, const char *second,
+                               struct wr_decoder **decoder, struct wr_error *err)
+{
+    return wr_protobuf_create_for(decoder, &d->schema, schema, second, err);
+}
+
+static const struct format formats[] = { { "avro", derive_avro, open_avro },
+                                         { "protobuf", derive_protobuf, open_protobuf } };
+
+static int fail(const char *what, const char *more)
+{
+    fprintf(stderr, "binary_driver: %s%s\n", what, more);
+    return 1;
+}
+
+static int run(struct driver *d, const struct format *format, int argc, char **argv)
+{
     struct wr_decoder *decoder = NULL;
     struct wr_error err = { 0 };
     int rounds = 0;
-    if (argc < 4) {
-        fprintf(stderr, "avro_driver: writer, reader and columns are needed\n");
-        return 2;
+    const struct wr_slice schema = read_schema(argv[2], &d->text);
+    if (format->derive(d, schema, argv[3], &err) != WR_OK) {
+        return fail("", err.message);
     }
-    const struct wr_slice texts[] = { read_schema(argv[1], &writer), read_schema(argv[2], &reader) };
-    wr_arena_init(&d.arena, 0);
-    if (wr_avro_columns_for(texts[texts[1].bytes > 0 ? 1 : 0], &d.arena, &d.derived, &err) != WR_OK) {
-        fprintf(stderr, "%s\n", err.message);
-        return 1;
-    }
-    d.schema.fields = d.fields;
-    for (int i = 3; i < argc; i++) {
+    d->schema.fields = d->fields;
+    for (int i = 4; i < argc; i++) {
         if (strcmp(argv[i], "--bench") == 0 && i + 1 < argc) {
             rounds = atoi(argv[++i]);
-        } else if (!add_column(&d, argv[i])) {
-            fprintf(stderr, "avro_driver: what is %s?\n", argv[i]);
-            return 2;
+        } else if (!add_column(d, argv[i])) {
+            return fail("what is ", argv[i]);
         }
     }
-    if (wr_avro_create_for(&decoder, &d.schema, texts[0], texts[1], &err) != WR_OK) {
-        fprintf(stderr, "%s\n", err.message);
-        return 1;
+    if (format->open(d, schema, argv[3], &decoder, &err) != WR_OK) {
+        return fail("", err.message);
     }
-    struct wr_batch_pool *pool = wr_batch_pool_create(&d.schema, ROWS, 2);
-    read_all(stdin, &d.input);
-    cut_records(&d);
+    struct wr_batch_pool *pool = wr_batch_pool_create(&d->schema, ROWS, 2);
+    read_all(stdin, &d->input);
+    cut_records(d);
     if (rounds > 0) {
-        measure(&d, decoder, pool, rounds);
+        measure(d, decoder, pool, rounds);
     } else {
-        decode_all(&d, decoder, pool, true);
+        decode_all(d, decoder, pool, true);
     }
     wr_decoder_destroy(decoder);
     wr_batch_pool_destroy(pool);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct driver d;
+    const struct format *format = NULL;
+    for (size_t i = 0; argc > 4 && i < sizeof formats / sizeof formats[0]; i++) {
+        format = strcmp(formats[i].name, argv[1]) == 0 ? &formats[i] : format;
+    }
+    if (format == NULL) {
+        return fail("a format, its schema, a reader or message, and columns are needed", "");
+    }
+    wr_arena_init(&d.arena, 0);
+    const int code = run(&d, format, argc, argv);
     for (uint32_t c = 0; c < d.schema.count; c++) {
         free((char *)d.fields[c].name);
         free(d.names[c]);
     }
     free(d.records);
     wr_buf_deinit(&d.input);
+    wr_buf_deinit(&d.text);
+    wr_buf_deinit(&d.reader);
     wr_arena_deinit(&d.arena);
-    wr_buf_deinit(&writer);
-    wr_buf_deinit(&reader);
-    return 0;
+    return code;
 }
