@@ -64,7 +64,7 @@ def write_events(path, rows):
 @pytest.mark.parametrize("name, query", [("tumble", WINDOW), ("hop", HOP), ("rows", ROWS), ("both", WINDOW + ROWS)])
 @pytest.mark.parametrize("source", ["datagen", "file"])
 def test_no_allocation_per_event(shim, tmp_path, source, name, query):
-    few, many = 200_000, 1_000_000 if source == "datagen" else 600_000
+    few, many = 200_000, 1_000_000 if source == "datagen" else 800_000
     counted = []
     for rows in (few, many):
         if source == "file":
