@@ -386,7 +386,7 @@ def python_suites(folder, seconds, full):
     if name == "e2e":
         # The same tests on the loop that is used where io_uring is not permitted; in the short form those that the loop carries:
         # files, object stores, a broker, and one of the configurations of windows.
-        chosen = () if full else (str(folder), "-k", "sources_and_sinks or s3 or (windows_oracle and two-workers) or topic_to")
+        chosen = () if full else (str(folder), "-k", "sources_and_sinks or (s3 and not kills) or (windows_oracle and two-workers) or topic_to")
         found.append(("e2e-epoll", lambda: python_suite("e2e-epoll", folder, seconds, {"WEIR_IO": "epoll"}, ("release", "debug"), chosen)))
         found += [sanitized_e2e(kind, folder, seconds) for kind in ("asan", "tsan")]
     if name in UNDER_ASAN:

@@ -160,7 +160,7 @@ def test_a_killed_group_member_goes_on_at_once(kafka, unique, pipeline):
     assert len(kafka.read_json(out)) == seen
 
 
-@pytest.mark.parametrize("how", ["kill", "pause"])
+@pytest.mark.parametrize("how", ["kill", pytest.param("pause", marks=pytest.mark.full)])
 def test_an_outage_makes_no_split_idle(unique, pipeline, how):
     """Partition 1 is quiet when the broker goes away for much longer than idle_timeout: had it become idle meanwhile, the
     watermark of partition 0 would have passed the rows that it gets afterwards."""
