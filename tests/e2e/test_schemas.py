@@ -76,7 +76,7 @@ def test_json_of_confluents_serializer_is_held_against_its_schema(kafka, registr
 class Glue:
     """GetSchemaVersion as AWS documents it; the signature is checked with AWS's own code."""
 
-    def __init__(self, schemas):
+    def __init__(self, schemas, kind="AVRO"):
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -100,7 +100,7 @@ class Glue:
                 if found is None:
                     answer, code = {"__type": "EntityNotFoundException", "Message": "Schema version is not found."}, 400
                 else:
-                    answer, code = {"SchemaDefinition": json.dumps(found), "DataFormat": "AVRO", "Status": "AVAILABLE"}, 200
+                    answer, code = {"SchemaDefinition": found if kind == "PROTOBUF" else json.dumps(found), "DataFormat": kind, "Status": "AVAILABLE"}, 200
                 data = json.dumps(answer).encode()
                 self.send_response(code)
                 self.send_header("Content-Length", str(len(data)))
@@ -145,6 +145,27 @@ def test_glues_ids_are_asked_for(kafka, unique, tmp_path):
     refused = run_weir("check", write(tmp_path, kafka, topic, "format='avro', registry='glue', framing='confluent'", columns="(id BIGINT)"), env=keys)
     refused = run_weir("run", str(tmp_path / "p.sql"), "--bounded", env=keys) if refused.code == 0 else refused
     assert refused.code != 0 and "does not go with a registry" in refused.stderr
+
+
+def test_glues_ids_of_protobuf(kafka, unique, tmp_path):
+    one = 'syntax = "proto3"; package shop; message Other { string a = 1; } message Click { int64 id = 1; string name = 2; }'
+    two = 'syntax = "proto3"; package shop; message Click { int64 id = 1; double more = 3; string page = 2; } message Other { string a = 1; }'
+    alone = 'syntax = "proto3"; package shop; message Else { int64 id = 1; }'
+    first, second, other, missing = (uuid.uuid4() for _ in range(4))
+    topic = unique("glue")
+    kafka.create_topic(topic)
+    kafka.produce(topic, [b"\x03\x00" + first.bytes + b"\x01\x08\x01\x12\x01a", b"\x03\x05" + second.bytes + zlib.compress(b"\0\x08\x02\x12\x01b"),
+                          b"\x03\x00" + other.bytes + b"\0\x08\x03", b"\x03\x00" + missing.bytes + b"\0\x08\x04", b"\x03\x00" + first.bytes])
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hunter2secret", "AWS_REGION": "eu-central-1"}
+    with Glue({str(first): one, str(second): two, str(other): alone}, "PROTOBUF") as glue:
+        sql = write(tmp_path, kafka, topic, f"format='protobuf', registry='{glue.address}', message='Click'", columns="(id BIGINT, name TEXT, page TEXT)")
+        run_weir("run", sql, "--bounded", code=0, env=keys)
+        assert glue.wrong == []
+    # Each by the names of the schema that it was written with.
+    assert rows(tmp_path / "out.ndjson") == [{"id": 1, "name": "a", "page": None}, {"id": 2, "name": None, "page": "b"}]
+    errors = [r["_error"] for r in rows(tmp_path / "bad.ndjson")]
+    wanted = ['no message "Click"', str(missing), "AWS Glue's serializers"]
+    assert len(errors) == 3 and all(part in error for part, error in zip(wanted, errors)), errors
 
 
 def test_a_producers_schema_changes_during_a_run(kafka, registry, unique, tmp_path):
