@@ -16,7 +16,7 @@ from services.harness import Weir, run_weir
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOUND = sorted(ROOT.glob("build/*/tests/decode/avro_c_recode"), key=lambda path: path.stat().st_mtime)
-DRIVER = os.environ.get("WEIR_AVRO_DRIVER")
+DRIVER = os.environ.get("WEIR_BINARY_DRIVER")
 RECODE = pathlib.Path(DRIVER).parent / "avro_c_recode" if DRIVER else (FOUND[-1] if FOUND else None)
 
 SCHEMA = {"type": "record", "name": "Order", "fields": [
