@@ -81,4 +81,25 @@ static const char *bed_text(struct bed *bed, uint32_t column)
     return wr_buf_cstr(&buf);
 }
 
+/* bytes: of a record; wanted: the columns' texts, joined by '|'. */
+static inline void bed_check(struct bed *bed, const char *data, size_t bytes, const char *wanted)
+{
+    struct wr_buf got = { 0 };
+    cr_assert(bed_decode(bed, data, bytes), "%s: %s", wanted, bed->faults.items[0].message);
+    for (uint32_t c = 0; c < bed->schema.count; c++) {
+        wr_buf_printf(&got, "%s%s", c > 0 ? "|" : "", bed_text(bed, c));
+    }
+    cr_assert_str_eq(wr_buf_cstr(&got), wanted);
+    wr_buf_deinit(&got);
+}
+
+static inline void bed_check_fault(struct bed *bed, const char *data, size_t bytes, const char *field,
+                                   const char *message)
+{
+    cr_assert(!bed_decode(bed, data, bytes), "%s", message);
+    cr_assert_str_eq(bed->faults.items[0].field, field, "%s", bed->faults.items[0].message);
+    cr_assert(strstr(bed->faults.items[0].message, message) != NULL, "%s",
+              bed->faults.items[0].message);
+}
+
 #endif

@@ -48,30 +48,9 @@ static void open_bed(struct bed *bed, const char *writer, const char *reader,
         open_bed((bed), (writer), (reader), wants_, sizeof(wants_) / sizeof(wants_[0]));           \
     } while (0)
 
-/* bytes: a string literal; wanted: the columns' texts, joined by '|'. */
-static void check(struct bed *bed, const char *data, size_t bytes, const char *wanted)
-{
-    struct wr_buf got = { 0 };
-    cr_assert(bed_decode(bed, data, bytes), "%s: %s", wanted, bed->faults.items[0].message);
-    for (uint32_t c = 0; c < bed->schema.count; c++) {
-        wr_buf_printf(&got, "%s%s", c > 0 ? "|" : "", bed_text(bed, c));
-    }
-    cr_assert_str_eq(wr_buf_cstr(&got), wanted);
-    wr_buf_deinit(&got);
-}
-
-static void check_fault(struct bed *bed, const char *data, size_t bytes, const char *field,
-                        const char *message)
-{
-    cr_assert(!bed_decode(bed, data, bytes), "%s", message);
-    cr_assert_str_eq(bed->faults.items[0].field, field, "%s", bed->faults.items[0].message);
-    cr_assert(strstr(bed->faults.items[0].message, message) != NULL, "%s",
-              bed->faults.items[0].message);
-}
-
-#define CHECK(bed, literal, wanted) check((bed), (literal), sizeof(literal) - 1, (wanted))
+#define CHECK(bed, literal, wanted) bed_check((bed), (literal), sizeof(literal) - 1, (wanted))
 #define FAULT(bed, literal, field, message)                                                        \
-    check_fault((bed), (literal), sizeof(literal) - 1, (field), (message))
+    bed_check_fault((bed), (literal), sizeof(literal) - 1, (field), (message))
 
 #define RECORD(fields) "{\"type\":\"record\",\"name\":\"r\",\"fields\":[" fields "]}"
 #define FIELD(name, type) "{\"name\":\"" name "\",\"type\":" type "}"
@@ -254,7 +233,7 @@ Test(decode_avro, lies_about_sizes_cost_little)
     char deep[400];
     memset(deep, 2, sizeof deep);
     deep[0] = 0;
-    check_fault(&bed, deep, sizeof deep, "l", "too deep");
+    bed_check_fault(&bed, deep, sizeof deep, "l", "too deep");
     bed_close(&bed);
 }
 

@@ -47,29 +47,9 @@ static void open_bed(struct bed *bed, const char *schema, const struct want *wan
         open_bed((bed), (schema), wants_, sizeof(wants_) / sizeof(wants_[0]));                     \
     } while (0)
 
-static void check(struct bed *bed, const char *data, size_t bytes, const char *wanted)
-{
-    struct wr_buf got = { 0 };
-    cr_assert(bed_decode(bed, data, bytes), "%s: %s", wanted, bed->faults.items[0].message);
-    for (uint32_t c = 0; c < bed->schema.count; c++) {
-        wr_buf_printf(&got, "%s%s", c > 0 ? "|" : "", bed_text(bed, c));
-    }
-    cr_assert_str_eq(wr_buf_cstr(&got), wanted);
-    wr_buf_deinit(&got);
-}
-
-static void check_fault(struct bed *bed, const char *data, size_t bytes, const char *field,
-                        const char *message)
-{
-    cr_assert(!bed_decode(bed, data, bytes), "%s", message);
-    cr_assert_str_eq(bed->faults.items[0].field, field, "%s", bed->faults.items[0].message);
-    cr_assert(strstr(bed->faults.items[0].message, message) != NULL, "%s",
-              bed->faults.items[0].message);
-}
-
-#define CHECK(bed, literal, wanted) check((bed), (literal), sizeof(literal) - 1, (wanted))
+#define CHECK(bed, literal, wanted) bed_check((bed), (literal), sizeof(literal) - 1, (wanted))
 #define FAULT(bed, literal, field, message)                                                        \
-    check_fault((bed), (literal), sizeof(literal) - 1, (field), (message))
+    bed_check_fault((bed), (literal), sizeof(literal) - 1, (field), (message))
 
 #define PROTO3(body) "syntax = \"proto3\"; " body
 
@@ -243,7 +223,7 @@ Test(decode_protobuf, lies_about_sizes_cost_little)
         wr_buf_deinit(&deep);
         deep = outer;
     }
-    check_fault(&bed, deep.data, deep.bytes, "m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m",
+    bed_check_fault(&bed, deep.data, deep.bytes, "m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m.m",
                 "nest deeper");
     wr_buf_deinit(&deep);
     FAULT(&bed, "\x0a\xff\xff\xff\xff\x0f", "m", "too early");
