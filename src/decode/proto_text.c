@@ -192,6 +192,8 @@ static wr_status need_full_name(struct parser *p, const char *scope, const char 
                                 const char **full)
 {
     const char *at = p->token.data;
+    *own = NULL;
+    *full = NULL;
     WR_TRY(need_name(p, false, own));
     *full = wr_protobuf_full_name(p->schema, scope, *own);
     return *full != NULL ? WR_OK : wrong_at(p, at, "a full name is longer than 512 bytes");

@@ -528,15 +528,19 @@ def test_a_missing_topic_and_a_wrong_column_are_told(server, tmp_path):
 
 
 def test_a_sink_that_does_not_keep_up_holds_the_streams_back(fake, tmp_path):
-    """Little memory, much to read, and for two seconds nowhere to put it: then all goes on."""
+    """Little memory, much to read, and for five seconds nowhere to put it: then all goes on."""
     import grpc
 
     fake.create("from")
     fake.create("to")
-    until = time.monotonic() + 2
-    fake.trouble["Publish"] = lambda request: ((grpc.StatusCode.UNAVAILABLE, "not now")
-                                               if request.messages and time.monotonic() < until else None)
+    first = []  # when weir asked first
+
+    def refuse(request):
+        first[:] = first or [time.monotonic()]
+        return (grpc.StatusCode.UNAVAILABLE, "not now") if request.messages and time.monotonic() < first[0] + 5 else None
+
     fake.publish("from", [json.dumps({"id": i, "v": "x" * 40_000}).encode() for i in range(1500)])
+    fake.trouble["Publish"] = refuse
     sql = tmp_path / "p.sql"
     sql.write_text("""CREATE SOURCE s (id BIGINT, v TEXT) WITH (connector = 'pubsub', subscription = 'from', format = 'json', empty_after = '2s');
       CREATE SINK o WITH (connector = 'pubsub', topic = 'to', format = 'json') AS SELECT id, v FROM s;""")
