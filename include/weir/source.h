@@ -127,7 +127,7 @@ struct wr_source_ops {
     /* Holds a split back, or lets it go on: memory is short and this one is far ahead of the others. A paused split gives no rows (a few
      * that were on their way may still come), is never caught up, loses nothing. May be NULL: it cannot. @thread worker */
     void (*pause)(struct wr_reader *reader, uint32_t split, bool paused);
-    /* Monotonic time at which poll will have something without a wake-up; INT64_MAX: none. @thread worker */
+    /* Monotonic time at which poll will have something without a wake-up; INT64_MAX: none. May be NULL: never. @thread worker */
     int64_t (*deadline_ns)(const struct wr_reader *reader);
     void (*reader_close)(struct wr_reader *reader); /* all records are released; @thread worker */
     /* Regular upkeep (group membership, statistics); at least every 100 ms. May be NULL. @thread control */

@@ -18,6 +18,27 @@ struct wr_kinesis_place {
     struct wr_aws_given keys;
 };
 
+/* Rows of the options by which source and sink say it, beside "stream", and what was given of them. This folder does not know options: who
+ * writes these includes config/option.h. */
+#define WR_KINESIS_PLACE_OPTIONS                                                                   \
+    { "region", WR_OPTION_TEXT, NULL,                                                              \
+      "Default: the ARN's, AWS_REGION, AWS_DEFAULT_REGION, or the profile's." },                   \
+    { "endpoint", WR_OPTION_TEXT, NULL,                                                            \
+      "The server's URL; default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, else Amazon's." },   \
+    { "access_key_id", WR_OPTION_TEXT, NULL,                                                       \
+      "Default: AWS_ACCESS_KEY_ID, the profile, or the pod's, container's or instance's role." },  \
+    { "secret_access_key", WR_OPTION_TEXT, NULL, "Default: as for access_key_id.",                 \
+      .flags = WR_OPTION_SECRET },                                                                 \
+    { "session_token", WR_OPTION_TEXT, NULL, "Default: as for access_key_id.",                     \
+      .flags = WR_OPTION_SECRET }
+#define WR_KINESIS_PLACE_OF(options)                                                               \
+    ((struct wr_kinesis_place){ .stream = wr_options_text(options, "stream"),                      \
+                                .region = wr_options_text(options, "region"),                      \
+                                .endpoint = wr_options_text(options, "endpoint"),                  \
+                                .keys = { wr_options_text(options, "access_key_id"),               \
+                                          wr_options_text(options, "secret_access_key"),           \
+                                          wr_options_text(options, "session_token") } })
+
 struct wr_kinesis_api {
     struct wr_http_client *http;
     struct wr_aws_signer *signer;

@@ -30,6 +30,23 @@ struct wr_pubsub_place {
     const char *project;     /* NULL: GOOGLE_CLOUD_PROJECT, PUBSUB_PROJECT_ID */
 };
 
+/* Rows of the options by which source and sink say it, and what was given of them. This folder does not know options: who writes these
+ * includes config/option.h. */
+#define WR_PUBSUB_PLACE_OPTIONS                                                                    \
+    { "project", WR_OPTION_TEXT, NULL, "The project's id; default: GOOGLE_CLOUD_PROJECT." },       \
+    { "endpoint", WR_OPTION_TEXT, NULL,                                                            \
+      "host:port, for a region's; http://host:port without TLS and token. Default: "               \
+      "PUBSUB_EMULATOR_HOST, else Google's." },                                                    \
+    { "credentials", WR_OPTION_TEXT, NULL,                                                         \
+      "A service account's key file; default: GOOGLE_APPLICATION_CREDENTIALS, gcloud's, else "     \
+      "the metadata server." },                                                                    \
+    { "ca_file", WR_OPTION_TEXT, NULL, "Authorities to trust, in PEM; default: the system's." }
+#define WR_PUBSUB_PLACE_OF(options)                                                                \
+    ((struct wr_pubsub_place){ .endpoint = wr_options_text(options, "endpoint"),                   \
+                               .ca_file = wr_options_text(options, "ca_file"),                     \
+                               .credentials = wr_options_text(options, "credentials"),             \
+                               .project = wr_options_text(options, "project") })
+
 struct wr_pubsub_service {
     struct wr_grpc_channel *channel;
     struct wr_token_source *tokens; /* NULL: an emulator */

@@ -218,18 +218,10 @@ static void partition_reader_close(struct wr_letter_reader *reader)
     }
 }
 
-const struct wr_letters_ops wr_letters_kafka = { .connector = "kafka",
-                                                 .open = topic_open,
-                                                 .close = topic_close,
-                                                 .span = topic_span,
-                                                 .reader_open = partition_reader_open,
-                                                 .next = partition_next,
-                                                 .reader_close = partition_reader_close };
+#define TOPIC_CALLS                                                                                \
+    .open = topic_open, .close = topic_close, .span = topic_span,                                  \
+    .reader_open = partition_reader_open, .next = partition_next,                                  \
+    .reader_close = partition_reader_close
 
-const struct wr_letters_ops wr_letters_eventhubs = { .connector = "eventhubs",
-                                                     .open = topic_open,
-                                                     .close = topic_close,
-                                                     .span = topic_span,
-                                                     .reader_open = partition_reader_open,
-                                                     .next = partition_next,
-                                                     .reader_close = partition_reader_close };
+const struct wr_letters_ops wr_letters_kafka = { .connector = "kafka", TOPIC_CALLS };
+const struct wr_letters_ops wr_letters_eventhubs = { .connector = "eventhubs", TOPIC_CALLS };

@@ -118,7 +118,17 @@ static wr_status list_table(struct place *place, struct wr_error *err)
     return WR_OK;
 }
 
-static wr_status has_log(struct wr_store *store, bool *has, struct wr_error *err);
+static void any_key(void *ctx, const char *key, uint64_t bytes)
+{
+    *(bool *)ctx = true;
+}
+
+/* A table that is not there yet has no letters. */
+static wr_status has_log(struct wr_store *store, bool *has, struct wr_error *err)
+{
+    *has = false;
+    return wr_store_list(store, "_delta_log/", NULL, any_key, has, err);
+}
 
 static wr_status open_place(struct wr_letters *letters, bool table, struct wr_error *err)
 {
@@ -143,18 +153,6 @@ static wr_status open_place(struct wr_letters *letters, bool table, struct wr_er
         wr_letters_add_part(letters, "rows");
     }
     return WR_OK;
-}
-
-static void any_key(void *ctx, const char *key, uint64_t bytes)
-{
-    *(bool *)ctx = true;
-}
-
-/* A table that is not there yet has no letters. */
-static wr_status has_log(struct wr_store *store, bool *has, struct wr_error *err)
-{
-    *has = false;
-    return wr_store_list(store, "_delta_log/", NULL, any_key, has, err);
 }
 
 static wr_status delta_open(struct wr_letters *letters, struct wr_error *err)
@@ -258,7 +256,7 @@ static wr_status open_group(struct row_reader *r, struct wr_error *err)
         r->columns[c] = (struct column){ .leaf = leaf, .there = true };
         const bool numbers = c == POSITION || c == TIMESTAMP;
         wr_ensure(leaf.count == r->rows && leaf.repeat_max == 0 &&
-                      (numbers ? leaf.numbers != NULL : leaf.texts != NULL) ,
+                      (numbers ? leaf.numbers != NULL : leaf.texts != NULL),
                   err, WR_CLASS_FATAL, "%s: column %s is not that of a dead letter",
                   r->place->files[r->file - 1].key, column_names[c]);
     }
@@ -360,20 +358,9 @@ static void rows_close(struct wr_letter_reader *reader)
     }
 }
 
-const struct wr_letters_ops wr_letters_delta = { .connector = "delta",
-                                                 .any_format = true,
-                                                 .open = delta_open,
-                                                 .close = place_close,
-                                                 .span = place_span,
-                                                 .reader_open = rows_open,
-                                                 .next = rows_next,
-                                                 .reader_close = rows_close };
+#define ROWS_CALLS                                                                                 \
+    .any_format = true, .close = place_close, .span = place_span, .reader_open = rows_open,        \
+    .next = rows_next, .reader_close = rows_close
 
-const struct wr_letters_ops wr_letters_parquet = { .connector = "parquet",
-                                                   .any_format = true,
-                                                   .open = parquet_open,
-                                                   .close = place_close,
-                                                   .span = place_span,
-                                                   .reader_open = rows_open,
-                                                   .next = rows_next,
-                                                   .reader_close = rows_close };
+const struct wr_letters_ops wr_letters_delta = { .connector = "delta", .open = delta_open, ROWS_CALLS };
+const struct wr_letters_ops wr_letters_parquet = { .connector = "parquet", .open = parquet_open, ROWS_CALLS };

@@ -90,6 +90,18 @@ void wr_kafka_sink_stats(const struct wr_writer *w, struct wr_sink_stats *stats)
 uint64_t wr_kafka_sink_held_bytes(const struct wr_writer *w);
 void wr_kafka_sink_close(struct wr_writer *w);
 
+/* What the vtables of both connectors, kafka and eventhubs, have in common. */
+#define WR_KAFKA_SINK_CALLS                                                                        \
+    .open = wr_kafka_sink_open,                                                                    \
+    .write = wr_kafka_sink_write,                                                                  \
+    .tick = wr_kafka_sink_tick,                                                                    \
+    .recover = wr_kafka_commit_recover,                                                            \
+    .prepare = wr_kafka_sink_prepare,                                                              \
+    .publish = wr_kafka_sink_publish,                                                              \
+    .stats = wr_kafka_sink_stats,                                                                  \
+    .held_bytes = wr_kafka_sink_held_bytes,                                                        \
+    .close = wr_kafka_sink_close
+
 /* ---- kafka_producer.c ---- */
 
 /* What the user passes through is known, well-formed and not the sink's own. */

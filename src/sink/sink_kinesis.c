@@ -85,34 +85,15 @@ static const struct wr_option kinesis_options[] = {
       .flags = WR_OPTION_REQUIRED },
     { "key", WR_OPTION_TEXT, NULL,
       "The column whose text is the partition key: equal keys go to one shard. Default, and where it is NULL: rows are spread." },
-    { "region", WR_OPTION_TEXT, NULL,
-      "Default: the ARN's, AWS_REGION, AWS_DEFAULT_REGION, or the profile's." },
-    { "endpoint", WR_OPTION_TEXT, NULL,
-      "The server's URL; default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, else Amazon's." },
-    { "access_key_id", WR_OPTION_TEXT, NULL,
-      "Default: AWS_ACCESS_KEY_ID, the profile, or the pod's, container's or instance's role." },
-    { "secret_access_key", WR_OPTION_TEXT, NULL, "Default: as for access_key_id.",
-      .flags = WR_OPTION_SECRET },
-    { "session_token", WR_OPTION_TEXT, NULL, "Default: as for access_key_id.",
-      .flags = WR_OPTION_SECRET },
+    WR_KINESIS_PLACE_OPTIONS,
     { "linger", WR_OPTION_DURATION, "20ms", "How long a row may wait for others to share a request.",
       .min = 0, .max = 60 * WR_US_PER_S },
     { .name = NULL },
 };
 
-static struct wr_kinesis_place place_of(const struct wr_options *options)
-{
-    return (struct wr_kinesis_place){ .stream = wr_options_text(options, "stream"),
-                                      .region = wr_options_text(options, "region"),
-                                      .endpoint = wr_options_text(options, "endpoint"),
-                                      .keys = { wr_options_text(options, "access_key_id"),
-                                                wr_options_text(options, "secret_access_key"),
-                                                wr_options_text(options, "session_token") } };
-}
-
 static wr_status kinesis_check(const struct wr_plan_sink *plan, uint32_t *bad_at, struct wr_error *err)
 {
-    const struct wr_kinesis_place place = place_of(plan->options);
+    const struct wr_kinesis_place place = WR_KINESIS_PLACE_OF(plan->options);
     const char *key = wr_options_text(plan->options, "key");
     WR_TRY(wr_row_lines_check(plan, bad_at, err));
     if (plan->format != NULL && plan->format[0] != '\0' && strcmp(plan->format, "json") != 0) {
@@ -179,7 +160,7 @@ static wr_status kinesis_open(struct wr_writer **writer, const struct wr_sink_en
 {
     struct wr_writer *w = wr_calloc(1, sizeof *w);
     const struct wr_options *options = env->plan->options;
-    const struct wr_kinesis_place place = place_of(options);
+    const struct wr_kinesis_place place = WR_KINESIS_PLACE_OF(options);
     const char *key = wr_options_text(options, "key");
     w->env = *env;
     w->json = wr_row_json_of_sink(env->plan);

@@ -86,12 +86,7 @@ struct wr_writer {
 
 static const struct wr_option pubsub_options[] = {
     { "topic", WR_OPTION_TEXT, NULL, "Its id, or in full projects/PROJECT/topics/ID; it must exist.", .flags = WR_OPTION_REQUIRED },
-    { "project", WR_OPTION_TEXT, NULL, "The project's id; default: GOOGLE_CLOUD_PROJECT." },
-    { "endpoint", WR_OPTION_TEXT, NULL,
-      "host:port, for a region's; http://host:port without TLS and token. Default: PUBSUB_EMULATOR_HOST, else Google's." },
-    { "credentials", WR_OPTION_TEXT, NULL,
-      "A service account's key file; default: GOOGLE_APPLICATION_CREDENTIALS, gcloud's, else the metadata server." },
-    { "ca_file", WR_OPTION_TEXT, NULL, "Authorities to trust, in PEM; default: the system's." },
+    WR_PUBSUB_PLACE_OPTIONS,
     { "key", WR_OPTION_TEXT, NULL, "The column whose text is the message's ordering key: equal keys arrive in order." },
     { "attributes", WR_OPTION_LIST, NULL, "Columns that also become attributes of the message; NULL: none." },
     { "linger", WR_OPTION_DURATION, "10ms", "How long a message may wait for others to share a request.", .min = 0, .max = 900000000 },
@@ -111,14 +106,6 @@ static wr_status find_column(const struct wr_plan_sink *plan, const char *option
     }
     *column = (uint32_t)found;
     return WR_OK;
-}
-
-static struct wr_pubsub_place place_of(const struct wr_options *o)
-{
-    return (struct wr_pubsub_place){ .endpoint = wr_options_text(o, "endpoint"),
-                                     .ca_file = wr_options_text(o, "ca_file"),
-                                     .credentials = wr_options_text(o, "credentials"),
-                                     .project = wr_options_text(o, "project") };
 }
 
 static wr_status check_columns(const struct wr_plan_sink *plan, uint32_t *bad_at, struct wr_error *err)
@@ -143,7 +130,7 @@ static wr_status check_columns(const struct wr_plan_sink *plan, uint32_t *bad_at
 
 static wr_status pubsub_check(const struct wr_plan_sink *plan, uint32_t *bad_at, struct wr_error *err)
 {
-    const struct wr_pubsub_place place = place_of(plan->options);
+    const struct wr_pubsub_place place = WR_PUBSUB_PLACE_OF(plan->options);
     struct wr_buf name = { 0 };
     WR_TRY(wr_sink_check_at_least_once(plan, bad_at, err));
     WR_TRY(wr_row_lines_check(plan, bad_at, err));
@@ -560,7 +547,7 @@ static wr_status find_topic(struct wr_writer *w, struct wr_error *err)
 static wr_status open_parts(struct wr_writer *w, struct wr_error *err)
 {
     const struct wr_plan_sink *plan = w->env.plan;
-    const struct wr_pubsub_place place = place_of(plan->options);
+    const struct wr_pubsub_place place = WR_PUBSUB_PLACE_OF(plan->options);
     const char *key = wr_options_text(plan->options, "key");
     struct wr_buf text = { 0 };
     w->key_column = WR_NO_COLUMN;

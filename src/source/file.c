@@ -443,11 +443,6 @@ static wr_status file_poll(struct wr_reader *r, struct wr_time now, struct wr_ba
     return WR_OK; /* a read's end will come through the loop */
 }
 
-static int64_t file_deadline_ns(const struct wr_reader *r)
-{
-    return INT64_MAX;
-}
-
 const struct wr_source_ops wr_source_file = {
     .name = "file",
     .help = "Lines (or Avro containers) of files, globs, directories or standard input; plain, gzip or zstd.",
@@ -458,7 +453,6 @@ const struct wr_source_ops wr_source_file = {
     .open = file_open,
     .reader_open = file_reader_open,
     .poll = file_poll,
-    .deadline_ns = file_deadline_ns,
     .reader_close = file_reader_close,
     .close = file_close,
 };

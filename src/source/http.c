@@ -532,11 +532,6 @@ static wr_status http_poll(struct wr_reader *r, struct wr_time now, struct wr_ba
     return WR_OK;
 }
 
-static int64_t http_deadline_ns(const struct wr_reader *r)
-{
-    return INT64_MAX;
-}
-
 const struct wr_source_ops wr_source_http = {
     .name = "http",
     .help = "Events that clients POST to /ingest/<source> of --listen, one per line. With "
@@ -547,7 +542,6 @@ const struct wr_source_ops wr_source_http = {
     .open = http_open,
     .reader_open = http_reader_open,
     .poll = http_poll,
-    .deadline_ns = http_deadline_ns,
     .reader_close = http_reader_close,
     .commit = http_commit,
     .close = http_close,

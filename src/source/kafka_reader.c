@@ -70,11 +70,6 @@ static void arm(struct wr_reader *r)
     }
 }
 
-int64_t wr_kafka_reader_deadline_ns(const struct wr_reader *r)
-{
-    return INT64_MAX;
-}
-
 wr_status wr_kafka_reader_open(struct wr_reader **out, struct wr_source *s, uint32_t worker,
                                struct wr_io *io, struct wr_error *err)
 {

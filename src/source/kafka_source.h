@@ -174,7 +174,25 @@ wr_status wr_kafka_reader_open(struct wr_reader **out, struct wr_source *s, uint
 wr_status wr_kafka_reader_poll(struct wr_reader *r, struct wr_time now, struct wr_batch *batch,
                                struct wr_poll *out, struct wr_error *err);
 void wr_kafka_reader_pause(struct wr_reader *r, uint32_t split, bool paused);
-int64_t wr_kafka_reader_deadline_ns(const struct wr_reader *r);
 void wr_kafka_reader_close(struct wr_reader *r);
+
+/* What the vtables of both connectors, kafka and eventhubs, have in common: all but names and options. */
+#define WR_KAFKA_SOURCE_CALLS                                                                      \
+    .metadata = { [WR_META_TOPIC] = true,                                                          \
+                  [WR_META_PARTITION] = true,                                                      \
+                  [WR_META_OFFSET] = true,                                                         \
+                  [WR_META_TIMESTAMP] = true,                                                      \
+                  [WR_META_KEY] = true,                                                            \
+                  [WR_META_HEADERS] = true },                                                      \
+    .check = wr_kafka_check,                                                                       \
+    .open = wr_kafka_open,                                                                         \
+    .reader_open = wr_kafka_reader_open,                                                           \
+    .poll = wr_kafka_reader_poll,                                                                  \
+    .pause = wr_kafka_reader_pause,                                                                \
+    .reader_close = wr_kafka_reader_close,                                                         \
+    .tick = wr_kafka_tick,                                                                         \
+    .commit = wr_kafka_commit,                                                                     \
+    .lag = wr_kafka_lag,                                                                           \
+    .close = wr_kafka_close
 
 #endif

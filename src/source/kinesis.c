@@ -8,16 +8,7 @@
 
 static const struct wr_option kinesis_options[] = {
     { "stream", WR_OPTION_TEXT, NULL, "The stream's name, or its ARN.", .flags = WR_OPTION_REQUIRED },
-    { "region", WR_OPTION_TEXT, NULL,
-      "Default: the ARN's, AWS_REGION, AWS_DEFAULT_REGION, or the profile's." },
-    { "endpoint", WR_OPTION_TEXT, NULL,
-      "The server's URL; default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, else Amazon's." },
-    { "access_key_id", WR_OPTION_TEXT, NULL,
-      "Default: AWS_ACCESS_KEY_ID, the profile, or the pod's, container's or instance's role." },
-    { "secret_access_key", WR_OPTION_TEXT, NULL, "Default: as for access_key_id.",
-      .flags = WR_OPTION_SECRET },
-    { "session_token", WR_OPTION_TEXT, NULL, "Default: as for access_key_id.",
-      .flags = WR_OPTION_SECRET },
+    WR_KINESIS_PLACE_OPTIONS,
     { "start", WR_OPTION_TEXT, "earliest",
       "Where reading begins: earliest, latest, a time (RFC 3339 or milliseconds since 1970), or "
       "shardId-000000000000=SEQUENCE, ... (shards that are not named: earliest). Shards that come from a reshard are read from "
@@ -34,21 +25,11 @@ static const struct wr_option kinesis_options[] = {
     { .name = NULL },
 };
 
-static struct wr_kinesis_place place_of(const struct wr_options *options)
-{
-    return (struct wr_kinesis_place){ .stream = wr_options_text(options, "stream"),
-                                      .region = wr_options_text(options, "region"),
-                                      .endpoint = wr_options_text(options, "endpoint"),
-                                      .keys = { wr_options_text(options, "access_key_id"),
-                                                wr_options_text(options, "secret_access_key"),
-                                                wr_options_text(options, "session_token") } };
-}
-
 static wr_status kinesis_check(const struct wr_plan_source *plan, uint32_t *bad_at, struct wr_error *err)
 {
     struct wr_kinesis_from from;
     const char *list;
-    const struct wr_kinesis_place place = place_of(plan->options);
+    const struct wr_kinesis_place place = WR_KINESIS_PLACE_OF(plan->options);
     *bad_at = wr_options_at(plan->options, "start");
     WR_TRY(wr_kinesis_start_parse(wr_options_text(plan->options, "start"), &from, &list, err));
     *bad_at = wr_options_at(plan->options, "stream");
@@ -91,7 +72,7 @@ static void kinesis_close(struct wr_source *s)
 static wr_status start(struct wr_source *s, struct wr_error *err)
 {
     const struct wr_options *options = s->env.plan->options;
-    s->place = place_of(options);
+    s->place = WR_KINESIS_PLACE_OF(options);
     s->skip_gaps = strcmp(wr_options_text(options, "on_gap"), "skip") == 0;
     s->poll_interval_ns = wr_options_int(options, "poll_interval") * 1000;
     s->consumer = s->env.preview ? NULL : wr_options_text(options, "consumer"); /* nothing is registered for a look */
@@ -156,11 +137,6 @@ static int64_t kinesis_lag_ms(struct wr_source *s)
     return lag_ms;
 }
 
-static int64_t kinesis_deadline_ns(const struct wr_reader *r)
-{
-    return INT64_MAX;
-}
-
 const struct wr_source_ops wr_source_kinesis = {
     .name = "kinesis",
     .help = "A stream of Amazon Kinesis: polled, or with enhanced fan-out; packed records of its producer library too.",
@@ -175,7 +151,6 @@ const struct wr_source_ops wr_source_kinesis = {
     .reader_open = wr_kinesis_reader_open,
     .poll = wr_kinesis_reader_poll,
     .pause = wr_kinesis_reader_pause,
-    .deadline_ns = kinesis_deadline_ns,
     .reader_close = wr_kinesis_reader_close,
     .tick = kinesis_tick,
     .lag_ms = kinesis_lag_ms,

@@ -29,12 +29,7 @@ struct wr_reader {
 
 static const struct wr_option pubsub_options[] = {
     { "subscription", WR_OPTION_TEXT, NULL, "Its id, or in full projects/PROJECT/subscriptions/ID.", .flags = WR_OPTION_REQUIRED },
-    { "project", WR_OPTION_TEXT, NULL, "The project's id; default: GOOGLE_CLOUD_PROJECT." },
-    { "endpoint", WR_OPTION_TEXT, NULL,
-      "host:port, for a region's; http://host:port without TLS and token. Default: PUBSUB_EMULATOR_HOST, else Google's." },
-    { "credentials", WR_OPTION_TEXT, NULL,
-      "A service account's key file; default: GOOGLE_APPLICATION_CREDENTIALS, gcloud's, else the metadata server." },
-    { "ca_file", WR_OPTION_TEXT, NULL, "Authorities to trust, in PEM; default: the system's." },
+    WR_PUBSUB_PLACE_OPTIONS,
     { "streams", WR_OPTION_INT, "2", "StreamingPull streams; each brings some 10 MB/s at most.", .min = 1, .max = WR_PUBSUB_STREAMS_MAX },
     { "ack_deadline", WR_OPTION_DURATION, "60s",
       "After so long without a sign from us the service delivers again; it is extended while messages wait for their commit.",
@@ -52,7 +47,7 @@ static const struct wr_option pubsub_options[] = {
 
 static wr_status pubsub_check(const struct wr_plan_source *plan, uint32_t *bad_at, struct wr_error *err)
 {
-    const struct wr_pubsub_place place = { .project = wr_options_text(plan->options, "project") };
+    const struct wr_pubsub_place place = WR_PUBSUB_PLACE_OF(plan->options);
     struct wr_buf name = { 0 };
     *bad_at = wr_options_at(plan->options, "subscription");
     const wr_status status = wr_pubsub_resource(&name, &place, "subscriptions", wr_options_text(plan->options, "subscription"), err);
@@ -121,10 +116,7 @@ static wr_status find_start(struct wr_source *s, struct wr_error *err)
 static wr_status connect(struct wr_source *s, struct wr_error *err)
 {
     const struct wr_options *o = s->env.plan->options;
-    const struct wr_pubsub_place place = { .endpoint = wr_options_text(o, "endpoint"),
-                                           .ca_file = wr_options_text(o, "ca_file"),
-                                           .credentials = wr_options_text(o, "credentials"),
-                                           .project = wr_options_text(o, "project") };
+    const struct wr_pubsub_place place = WR_PUBSUB_PLACE_OF(o);
     struct wr_buf text = { 0 };
     const wr_status named = wr_pubsub_resource(&text, &place, "subscriptions", wr_options_text(o, "subscription"), err);
     s->subscription = wr_strdup(wr_buf_cstr(&text));
@@ -280,11 +272,6 @@ static void pubsub_pause(struct wr_reader *r, uint32_t split, bool paused)
     r->told = WR_PUBSUB_QUIET_UNKNOWN;
 }
 
-static int64_t pubsub_deadline_ns(const struct wr_reader *r)
-{
-    return INT64_MAX;
-}
-
 const struct wr_source_ops wr_source_pubsub = {
     .name = "pubsub",
     .help = "A subscription of Google Pub/Sub (StreamingPull): messages are acknowledged once they are committed. With --bounded it "
@@ -302,7 +289,6 @@ const struct wr_source_ops wr_source_pubsub = {
     .reader_open = pubsub_reader_open,
     .poll = pubsub_poll,
     .pause = pubsub_pause,
-    .deadline_ns = pubsub_deadline_ns,
     .reader_close = pubsub_reader_close,
     .commit = pubsub_commit,
     .redelivers_from = pubsub_redelivers_from,
