@@ -154,7 +154,7 @@ void wr_kinesis_fetch_works(struct wr_kinesis_fetcher *f, struct wr_kinesis_shar
 static bool is_at_end(const struct wr_source *s, const struct wr_kinesis_answer *answer)
 {
     return s->env.bounded &&
-           ((answer->behind_ms == 0 && answer->came == 0) || answer->last_arrival_ms > s->opened_ms);
+           ((answer->behind_ms == 0 && answer->came == 0) || answer->last_arrival_ms > s->opened_ms + WR_KINESIS_CLOCK_MS);
 }
 
 /* A shard that was closed when it was listed, and has no more: not all servers say so by themselves. */

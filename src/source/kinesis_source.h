@@ -38,6 +38,8 @@
 #define WR_KINESIS_ID_BYTES_MAX 128u
 #define WR_KINESIS_UNNUMBERED   UINT32_MAX
 
+#define WR_KINESIS_CLOCK_MS 999
+
 enum wr_kinesis_kind {
     WR_KINESIS_HORIZON, /* the oldest record that is left */
     WR_KINESIS_LATEST,
@@ -147,7 +149,7 @@ struct wr_source {
     int64_t poll_interval_ns;
     const char *consumer; /* NULL: polling */
     char *consumer_arn;
-    int64_t opened_ms; /* the service's clock */
+    int64_t opened_ms; /* the service's clock, in whole seconds (HTTP's Date): up to WR_KINESIS_CLOCK_MS earlier than it was */
     struct wr_open_gate gate;
 
     pthread_mutex_t lock;
